@@ -89,14 +89,15 @@ class RankingPool(Views):
     def note_call(self, profile: int, contested: bool) -> None:
         """A ranked call of this profile enters its ring. Picked calls do not."""
         held = self._profiles[profile]
-        held.ring = (held.ring << 1 | contested) & self._ring_mask
-        self._version += 1
+        if contested or held.ring:
+            held.ring = (held.ring << 1 | contested) & self._ring_mask
 
     def call_next(self, profile: int, t: int) -> int | None:
         """Peek, note, remove: for the bench and for tests. A hall decides first and evolves after."""
         serial = self.peek(profile, t)
         if serial is not None:
-            self.note_call(profile, self.contested(profile, t, serial))
+            capped = self._capped[self._tickets[serial][1]]
+            self.note_call(profile, capped and self.contested(profile, t, serial))
             self.remove(serial)
         return serial
 
@@ -110,16 +111,26 @@ class RankingPool(Views):
                 return self._peek_any(held, t)
         best = None
         key = 0
-        if held.even:  # the scores then differ by T - head start alone, whatever t is
-            for lane, lead, _ in held.rows:
-                if lane and (best is None or lane[0] - lead < best):
-                    key = lane[0]
-                    best = key - lead & ~SERIAL_MASK  # serials do not decide between classes
-        else:
+        if not held.even:
             for lane, lead, rate in held.rows:
-                if lane and (best is None or lead - rate * (lane[0] >> SERIAL_BITS) + rate * t > best):
+                if lane and (best is None or lead + rate * (t - (lane[0] >> SERIAL_BITS)) > best):
                     key = lane[0]
                     best = lead + rate * (t - (key >> SERIAL_BITS))
+            return None if best is None else key & SERIAL_MASK
+        # Equal rates: scores differ by T - head start alone, whatever t is. Serials do not decide between classes.
+        for lane, lead, _ in held.rows:
+            if lane and (best is None or lane[0] - lead < best):
+                key = lane[0]
+                best = (key - lead) & ~SERIAL_MASK
+        if held.overflow_rows:
+            limit = None if best is None or not held.theta else (t - held.theta + 1) << SERIAL_BITS
+            for lane, lead, _ in held.overflow_rows:
+                if lane and (limit is None or lane[0] < limit):
+                    debt = (lane[0] - lead) & ~SERIAL_MASK
+                    if debt == best:  # classes and then keys decide
+                        return self._peek_any(held, t)
+                    if best is None or debt < best:
+                        key, best = lane[0], debt
         return None if best is None else key & SERIAL_MASK
 
     def _peek_any(self, held: Profile, t: int) -> int | None:
@@ -138,8 +149,7 @@ class RankingPool(Views):
             for lane, lead, rate, cls, tier in held.primary
             if lane
         ]
-        theta = held.skills.theta_ms
-        limit = t - theta + 1 << SERIAL_BITS if theta and heads else None
+        limit = (t - held.theta + 1) << SERIAL_BITS if held.theta and heads else None
         heads += [
             (-tier, rate * ((lane[0] >> SERIAL_BITS) - t) - lead, cls, lane[0], 0)
             for lane, lead, rate, cls, tier in held.overflow

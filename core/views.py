@@ -70,7 +70,9 @@ class View:
 class Profile:
     """Skills that counters share, compiled against the class rules."""
 
-    __slots__ = ("even", "holders", "overflow", "primary", "ring", "rows", "skills", "views", "watched")
+    __slots__ = (
+        "even", "holders", "overflow", "overflow_rows", "primary", "ring", "rows", "skills", "theta", "views", "watched"
+    )  # fmt: skip
 
     def __init__(self, skills: Skills, views: tuple[int, int]) -> None:
         self.skills = skills
@@ -82,8 +84,10 @@ class Profile:
         self.rows: tuple[
             tuple[Lane, int, int], ...
         ] = ()  # the quick path of `peek`: uncapped primary lanes of one tier
+        self.overflow_rows: tuple[tuple[Lane, int, int], ...] = ()
         self.watched: tuple[Lane, ...] = ()  # all other lanes: the quick path is right while they are empty
-        self.even = True  # all rates of `rows` are equal: rows hold the head start << 24, else a and b
+        self.even = True  # rates are equal: quick rows then hold the head start << 24 instead of a
+        self.theta = skills.theta_ms
 
 
 class Views:
@@ -242,15 +246,19 @@ class Views:
         """The rows of a profile under the class rules, and the quick path of `peek`."""
         held.primary = self._rows(held.views[0], 0)
         held.overflow = () if held.views[1] == NO_VIEW else self._rows(held.views[1], held.skills.handicap)
-        floor = min((row[4] for row in held.primary if not self._capped[row[3]]), default=0)
-        quick = [row for row in held.primary if row[4] == floor and not self._capped[row[3]]]
-        rest = [row for row in held.primary if row[4] != floor or self._capped[row[3]]]
-        held.watched = tuple(row[0] for row in (*rest, *held.overflow))
-        held.even = len(dict.fromkeys(row[2] for row in quick)) <= 1
-        held.rows = tuple(
-            (lane, self._classes[cls].head_start_ms << SERIAL_BITS if held.even else lead, rate)
-            for lane, lead, rate, cls, _ in quick
-        )
+        lowest = min((rule.tier for rule in self._classes if rule.cap is None), default=0)
+        plain = [rule.tier == lowest and rule.cap is None for rule in self._classes]
+        rates = [rule.rate for rule, quick in zip(self._classes, plain, strict=True) if quick]
+        held.even = len(dict.fromkeys(rates)) == 1 and held.skills.handicap % rates[0] == 0
+        held.rows = tuple(self._quick(held, row) for row in held.primary if plain[row[3]])
+        over = held.overflow if held.even else ()
+        held.overflow_rows = tuple(self._quick(held, row) for row in over if plain[row[3]])
+        watched = [row[0] for row in (*held.primary, *held.overflow) if not plain[row[3]]]
+        held.watched = tuple(watched if held.even else [*watched, *(row[0] for row in held.overflow)])
+
+    def _quick(self, held: Profile, row: Row) -> tuple[Lane, int, int]:
+        lane, lead, rate, _, _ = row
+        return lane, (lead // rate) << SERIAL_BITS if held.even else lead, rate
 
     def _rows(self, view: int, handicap: int) -> tuple[Row, ...]:
         return tuple(
