@@ -1,0 +1,73 @@
+"""workers/chain.py: the seal of a batch, a CRC-32 against damage and a SHA-256 chain against tampering.
+
+short, long = MessagePack of ([seq ...], [[hall, n, row] ...]) by class of kind; head = first, last, epoch, at_ms.
+crc   = CRC-32(crc before, head ‖ short ‖ long)
+chain = SHA-256(chain before ‖ head ‖ SHA-256(short) ‖ SHA-256(long))
+Rows are sealed with their words, not with word numbers, so a changed word table is found as well. When a class is
+erased, its SHA-256 is kept in the batch row and the chain can still be followed.
+"""
+
+import struct
+import zlib
+from collections.abc import Sequence
+from hashlib import sha256
+from typing import Final, NamedTuple
+
+import msgspec
+
+from workers.ports import Row
+
+LONG_FROM: Final = 128  # kinds from here live long: policy, cases, conduct, findings, appeals
+HEAD: Final = struct.Struct("<QQQq")
+SNAPSHOT_HEAD: Final = struct.Struct("<QQQq")
+encode: Final = msgspec.msgpack.Encoder().encode
+
+Item = tuple[str, int, Row]  # hall, n, row
+
+
+class Head(NamedTuple):
+    """What a batch row says about itself."""
+
+    first: int
+    last: int
+    epoch: int
+    at_ms: int
+
+
+class Seal(NamedTuple):
+    """Where the CRC and the chain stand after a batch."""
+
+    crc: int
+    chain: bytes
+
+
+START: Final = Seal(0, bytes(32))
+NOTHING: Final = encode(([], []))
+
+
+def split(first: int, items: Sequence[Item]) -> tuple[bytes, bytes]:
+    """The bytes of the short-lived rows and of the long-lived ones. The rows have seq first, first + 1, ..."""
+    seqs = list(range(first, first + len(items)))
+    long = [seq for seq, item in zip(seqs, items, strict=True) if item[2][1] >= LONG_FROM]
+    if not long:
+        return encode((seqs, items)), NOTHING
+    there = set(long)
+    short = [seq for seq in seqs if seq not in there]
+    return encode((short, [items[seq - first] for seq in short])), encode((long, [items[seq - first] for seq in long]))
+
+
+def seal(before: Seal, head: Head, items: Sequence[Item]) -> Seal:
+    """The seal after a whole batch."""
+    short, long = split(head.first, items)
+    crc = zlib.crc32(long, zlib.crc32(short, zlib.crc32(HEAD.pack(*head), before.crc)))
+    return Seal(crc, link(before.chain, head, sha256(short).digest(), sha256(long).digest()))
+
+
+def link(before: bytes, head: Head, short: bytes, long: bytes) -> bytes:
+    """The chain after a batch of which only the digests of its classes are needed."""
+    return sha256(before + HEAD.pack(*head) + short + long).digest()
+
+
+def snapshot_crc(hall: str, hall_seq: int, seq: int, fmt: int, at_ms: int, data: bytes) -> int:
+    """CRC-32 of a whole snapshot row, so that a changed column is found as surely as changed data."""
+    return zlib.crc32(hall.encode(), zlib.crc32(SNAPSHOT_HEAD.pack(hall_seq, seq, fmt, at_ms), zlib.crc32(data)))

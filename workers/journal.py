@@ -1,0 +1,381 @@
+"""workers/journal.py: facts made durable in SQLite. One thread hop and one transaction a batch, `synchronous=FULL`.
+
+append: heads compared in memory ─▶ rows built on the loop ─▶ one hop: BEGIN IMMEDIATE, epoch, rows, seal, COMMIT
+full or busy: the same batch again, nothing overtakes it ─▶ heads advance only now.
+"""
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final, TypeVar
+
+from workers import engine, mark, owner, recovery
+from workers.chain import Head, Item
+from workers.engine import Connection, Lane
+from workers.ports import Fenced, Part, Row
+from workers.writer import FRAME, STORED, Batch, Foreign, Words, checkpoint, prepare, store_snapshot, write
+
+RETRY_S: Final = (0.2, 0.5)  # the first wait, then each further one
+PASSING: Final = ("SQLITE_FULL", "SQLITE_BUSY")
+TAKEN: Final = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
+T = TypeVar("T")
+
+
+@dataclass(slots=True)
+class Stats:
+    """Plain counters, read by whoever shows them. Seconds are of the writer thread's whole hop."""
+
+    commits: int = 0
+    facts: int = 0
+    bytes: int = 0
+    append_hops: int = 0
+    other_hops: int = 0
+    retries: dict[str, int] = field(default_factory=dict)
+    checkpoints: int = 0
+    checkpoint_seconds: float = 0.0
+    snapshots: int = 0
+    marks: int = 0
+    wal_bytes: int = 0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What tests make small. Bytes of WAL, milliseconds, seconds."""
+
+    retry_s: tuple[float, float] = RETRY_S
+    busy_ms: int = 5000
+    presize: int = 16 << 20
+    checkpoint: int = 16 << 20
+    checkpoint_idle: int = 1 << 20
+    mark_every_s: float = 1.0
+    formats: frozenset[int] = frozenset({1})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """Who wants to hear of commits (seconds, facts), of a retry (error name) and of the end of retrying."""
+
+    commit: Callable[[float, int], None] = lambda seconds, facts: None
+    retry: Callable[[str], None] = lambda error: None
+    recovered: Callable[[], None] = lambda: None
+
+
+class SqliteJournal:
+    """The `Journal` and `Snapshots` of one machine. One at a time a directory; made by `open`."""
+
+    def __init__(
+        self, path: Path, lane: Lane, tail: recovery.Tail, now_ms: Callable[[], int], options: Options
+    ) -> None:
+        self.path, self.epoch, self.stats = path, tail.epoch, Stats()
+        self._lane, self._now_ms, self._options = lane, now_ms, options
+        self._last, self._seal, self._heads = tail.last, tail.seal, tail.heads
+        self._words, self._published = Words(tail.texts), tail.published
+        self._unsaved: dict[str, int] = {}
+        self._writing: asyncio.Future[None] | None = None
+        self._failed: BaseException | None = None
+        self._grown = 0
+        self._marked = tail.last
+        self.listener = Listener()
+
+    @classmethod
+    async def open(
+        cls, directory: Path, *, now_ms: Callable[[], int], options: Options | None = None
+    ) -> "SqliteJournal":
+        """Lock, examine, then write. Taken, Missing, Newer or JournalDamaged; then nothing was changed."""
+        options = options or Options()
+        held = owner.take(directory)
+        try:
+            path = recovery.newest_file(directory) or directory / f"journal-{month(now_ms())}.db"
+            await examine(path)
+            lane = await Lane(lambda: engine.writer(path, options.busy_ms)).open()
+        except BaseException:
+            held.release()
+            raise
+        try:
+            tail = await lane.run(lambda db: prepare(db, path, now_ms(), options.presize))
+            journal = cls(path, lane, tail, now_ms, options)
+            journal._keep(held)
+        except BaseException:
+            await lane.close()
+            held.release()
+            raise
+        return journal
+
+    def _keep(self, held: owner.Owner) -> None:
+        self._owner: owner.Owner | None = held
+        self._mark_file = mark.MarkFile(self.path.parent / mark.NAME, self._mark_now())
+        self._marking = asyncio.create_task(self._mark_each(), name="journal.mark")
+
+    async def close(self) -> None:
+        """What is under way ends first; a retry is given up. Idempotent."""
+        held, self._owner = self._owner, None
+        if held is None:
+            return
+        try:
+            await self._stop()
+        finally:
+            await self._lane.close()
+            self._mark_file.close()
+            held.release()
+
+    # --- append ---
+
+    async def append(self, parts: Sequence[Part]) -> None:
+        """Durable on return: all parts or none. Fenced, nothing written. A part stored before, byte for byte, is done.
+
+        Cancelling the caller does not tear the transaction; whoever appends next waits for it.
+        """
+        while self._writing is not None and not self._writing.done():
+            await asyncio.wait({self._writing})
+        if self._failed is not None:
+            raise self._failed
+        self._writing = asyncio.ensure_future(self._append(parts))
+        await asyncio.shield(self._writing)
+
+    async def _append(self, parts: Sequence[Part]) -> None:
+        parts = await self._unseen(parts)
+        batch = self._batch(parts)
+        if not (batch.rows or batch.letters):
+            return
+        try:
+            await self._write(batch, [part.hall for part in parts])
+        except BaseException as error:
+            self._failed = error
+            raise
+        self._advance(batch)
+
+    async def _unseen(self, parts: Sequence[Part]) -> Sequence[Part]:
+        """The parts to write. Fenced names the halls whose head is another and whose rows are not these."""
+        heads = self._heads
+        assert len({part.hall for part in parts}) == len(parts), "one part a hall"
+        stale = [part for part in parts if part.expected != heads.get(part.hall, 0)]
+        foreign = [part.hall for part in stale if not await self._stored(part)]
+        if foreign:
+            raise Fenced(foreign)
+        return [part for part in parts if part not in stale] if stale else parts
+
+    async def _stored(self, part: Part) -> bool:
+        """Are exactly these facts in the journal at this place? The reply to an append can have been lost."""
+        end = part.expected + len(part.facts)
+        if not part.facts or part.expected < 0 or end > self._heads.get(part.hall, 0):
+            return False
+        place = (self._words[part.hall], part.expected, end, len(part.facts))
+        rows = await self._other(lambda db: db.execute(STORED, place).fetchall())
+        return [Row(at, kind, v, device or "", boot or "", *rest) for at, kind, v, device, boot, *rest in rows] == list(
+            reversed(part.facts)
+        )
+
+    def _batch(self, parts: Sequence[Part]) -> Batch:
+        """Rows with their numbers, ready for executemany. On the loop: about 1 µs a fact."""
+        ids, seq = self._words, self._last
+        rows: list[tuple[int, int, int, int, int, int, int, int, int, bytes]] = []
+        items: list[Item] = []
+        meta: list[tuple[str, int]] = []
+        for hall, n, facts, _ in parts:
+            number = ids[hall]
+            if n == 0 and facts:
+                meta.append((f"first:{number}", seq + 1))
+            for row in facts:
+                at_ms, kind, v, device, boot, dseq, payload = row
+                n += 1
+                seq += 1
+                rows.append((seq, number, n, at_ms, kind, v, ids[device], ids[boot], dseq, payload))
+                items.append((hall, n, row))
+        meta.extend((f"published:{ids[hall]}", n) for hall, n in self._unsaved.items())
+        head = Head(self._last + 1, seq, self.epoch, self._now_ms())
+        letters = tuple(letter for part in parts for letter in part.letters)
+        return Batch(head, self._seal, items, rows, tuple(ids.fresh), tuple(meta), letters)
+
+    async def _write(self, batch: Batch, halls: Sequence[str]) -> None:
+        """Fenced when another writer was there; the engine's error when it is not a passing one."""
+        started = time.perf_counter()
+        try:
+            await self._again(lambda db: write(db, batch), counted=True)
+        except Foreign as error:
+            raise Fenced(halls) from error
+        except engine.IntegrityError as error:
+            if engine.error_name(error) in TAKEN:
+                raise Fenced(halls) from error
+            raise
+        self.listener.commit(time.perf_counter() - started, len(batch.rows))
+
+    async def _again(self, job: Callable[[Connection], None], *, counted: bool = False) -> None:
+        """Run a job until the disk has room and the lock is free. Any other error propagates."""
+        wait, then = self._options.retry_s
+        retried = False
+        while True:
+            try:
+                self._count(counted)
+                await self._lane.run(job)
+                break
+            except engine.DatabaseError as error:
+                name = engine.error_name(error)
+                if not name.startswith(PASSING):
+                    raise
+            self.stats.retries[name] = self.stats.retries.get(name, 0) + 1
+            self.listener.retry(name)
+            await asyncio.sleep(wait)
+            wait, retried = then, True
+        if retried:
+            self.listener.recovered()
+
+    def _count(self, appending: bool) -> None:
+        if appending:
+            self.stats.append_hops += 1
+        else:
+            self.stats.other_hops += 1
+
+    async def _other(self, job: Callable[[Connection], T]) -> T:
+        self._count(False)
+        return await self._lane.run(job)
+
+    def _advance(self, batch: Batch) -> None:
+        """Memory follows the disk, never the other way round."""
+        for hall, n, _ in batch.items:
+            self._heads[hall] = n
+        if batch.seal is not None:
+            self._last, self._seal = batch.head.last, batch.seal
+        del self._words.fresh[: len(batch.words)]
+        saved = dict(batch.meta)
+        self._unsaved = {h: n for h, n in self._unsaved.items() if saved.get(f"published:{self._words[h]}") != n}
+        size = sum(len(row[9]) for row in batch.rows)
+        self.stats.commits += 1
+        self.stats.facts += len(batch.rows)
+        self.stats.bytes += size
+        self._grown += FRAME * (4 + (size + 40 * len(batch.rows)) // 3800)
+
+    # --- reading ---
+
+    async def replay(self, hall: str, after: int = 0) -> AsyncIterator[tuple[int, Row]]:
+        """The facts of one hall, n ascending. Only what is durable: another connection reads."""
+        async for block in self.replay_all(0):
+            for name, n, row in block:
+                if name == hall and n > after:
+                    yield n, row
+
+    async def replay_all(self, after_seq: int) -> AsyncIterator[list[Item]]:
+        """Blocks of up to 5,000 (hall, n, row) behind a seq, each batch checked first. JournalDamaged."""
+        lane = await Lane(lambda: engine.reader(self.path)).open()
+        try:
+            blocks = await lane.run(lambda db: recovery.verified(db, after_seq))
+            while block := await lane.run(lambda db: next(blocks, None)):
+                yield block
+        finally:
+            await lane.close()
+
+    def heads(self) -> dict[str, int]:
+        """The last n of each hall."""
+        return dict(self._heads)
+
+    @property
+    def last(self) -> int:
+        """The seq of the last durable fact."""
+        return self._last
+
+    async def start(self) -> recovery.Start:
+        """Where the fold begins: the newest good snapshots and the seq behind which rows are needed."""
+        return await self._other(lambda db: recovery.start(db, self._options.formats))
+
+    # --- published marks: written with the next batch, so they cost no commit of their own ---
+
+    def save_marks(self, published: dict[str, int]) -> None:
+        """Effects up to these n have been heard outside. Lost marks only mean that effects are repeated."""
+        self._published.update(published)
+        self._unsaved.update(published)
+
+    def marks(self) -> dict[str, int]:
+        return dict(self._published)
+
+    # --- snapshots ---
+
+    async def save(self, hall: str, hall_seq: int, data: bytes, *, fmt: int = 1) -> None:
+        """Store a whole state and keep the newest three. Full and busy are retried like a batch."""
+        head, number = self._heads.get(hall, 0), self._words[hall]
+        assert 0 <= hall_seq <= head, f"snapshot of {hall} at {hall_seq}, the journal ends at {head}"
+        seq = self._last if hall_seq == head else -1
+        made = recovery.Snapshot(hall, hall_seq, seq, fmt, self._now_ms(), data)
+        fresh = tuple(self._words.fresh)
+        await self._again(lambda db: store_snapshot(db, self.epoch, number, made, fresh))
+        self.stats.snapshots += 1
+
+    async def newest(self, hall: str) -> AsyncIterator[tuple[int, bytes]]:
+        """(hall_seq, data), newest first. Damaged ones and unknown formats are left out."""
+        number = self._words.get(hall, -1)
+        known, skipped = self._options.formats, list[str]()
+        lane = await Lane(lambda: engine.reader(self.path)).open()
+        try:
+            found = await lane.run(lambda db: recovery.good_snapshots(db, hall, number, known, skipped))
+            while (good := await lane.run(lambda db: next(found, None))) is not None:
+                yield good.hall_seq, good.data
+        finally:
+            await lane.close()
+
+    # --- upkeep: after the acknowledgements, in hops of their own ---
+
+    async def maybe_checkpoint(self, idle: bool) -> bool:
+        """PASSIVE when the WAL has grown by 16 MB, or by 1 MB and nothing waits. On a full disk: again next time."""
+        if self._grown < (self._options.checkpoint_idle if idle else self._options.checkpoint):
+            return False
+        started = time.perf_counter()
+        try:
+            frames, moved = await self._other(checkpoint)
+        except engine.DatabaseError as error:
+            if not engine.error_name(error).startswith(PASSING):
+                raise
+            return False
+        self._grown = max(0, frames - moved) * FRAME
+        self.stats.checkpoints += 1
+        self.stats.checkpoint_seconds += time.perf_counter() - started
+        self.stats.wal_bytes = self.path.with_name(self.path.name + "-wal").stat().st_size
+        return True
+
+    async def _mark_each(self) -> None:
+        """Task `journal.mark`. Its failure fails the next append."""
+        try:
+            while True:
+                await asyncio.sleep(self._options.mark_every_s)
+                await self._mark()
+        except Exception as error:  # a disk that refuses the mark is as bad as one that refuses a batch
+            self._failed = error
+
+    async def _mark(self) -> None:
+        if self._marked != self._last:
+            point = self._mark_now()
+            await self._other(lambda _: self._mark_file.write(point))
+            self._marked = point.seq
+            self.stats.marks += 1
+
+    def _mark_now(self) -> mark.Mark:
+        return mark.Mark(self.epoch, self._last, self._seal.chain[:8])
+
+    async def _stop(self) -> None:
+        """End the tasks; store what was only kept in memory, unless the journal has failed."""
+        for task in (self._marking, self._writing):
+            if task is not None:
+                task.cancel()
+                with suppress(asyncio.CancelledError, Exception):
+                    await task
+        if self._failed is None:
+            if self._unsaved:
+                await self._other(lambda db: write(db, self._batch(())))
+            await self._mark()
+
+
+def month(at_ms: int) -> str:
+    """The month of a file name, UTC."""
+    return time.strftime("%Y-%m", time.gmtime(at_ms / 1000))
+
+
+async def examine(path: Path) -> None:
+    """Refuse what is not what was acknowledged, through a connection that cannot change it."""
+    if not recovery.exists(path):
+        recovery.check_mark(None, 0, path.parent)
+        return
+    lane = await Lane(lambda: engine.reader(path)).open()
+    try:
+        await lane.run(lambda db: recovery.examine(db, path))
+    finally:
+        await lane.close()

@@ -1,0 +1,170 @@
+"""workers/writer.py: what happens in the writer's thread, each function one hop. Plain SQL on a plain connection.
+
+`write(db, batch)` needs only execute, executemany and in_transaction, so any driver of SQLite can run it.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from workers import chain, engine, recovery
+from workers.chain import Head, Item, Seal
+from workers.engine import Connection
+from workers.ports import Letter
+
+LETTERS_KEPT: Final = 10_000
+SNAPSHOTS_KEPT: Final = 3
+FRAME: Final = 4096 + 24
+
+INSERT_ROW: Final = "INSERT INTO journal VALUES(?,?,?,?,?,?,?,?,?,?)"
+INSERT_BATCH: Final = "INSERT INTO batch(last, first, epoch, at_ms, crc, chain) VALUES(?,?,?,?,?,?)"
+INSERT_WORD: Final = "INSERT INTO word VALUES(?,?)"
+INSERT_LETTER: Final = "INSERT INTO letter(at_ms, topic, reason, digest, payload, seq) VALUES(?,?,?,?,?,?)"
+DROP_LETTERS: Final = "DELETE FROM letter WHERE id <= (SELECT max(id) FROM letter) - ?"
+UPSERT_META: Final = "INSERT INTO meta VALUES(?,?) ON CONFLICT(k) DO UPDATE SET v = excluded.v"
+INSERT_SNAPSHOT: Final = "INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?,?,?,?)"
+DROP_SNAPSHOTS: Final = (
+    "DELETE FROM snapshot WHERE hall = ?1 AND hall_seq NOT IN "
+    "(SELECT hall_seq FROM snapshot WHERE hall = ?1 ORDER BY hall_seq DESC LIMIT ?2)"
+)
+END_BEFORE: Final = (
+    "SELECT max(last) FROM batch WHERE last < (SELECT seq FROM journal WHERE hall = ? AND hall_seq = ? + 1 "
+    "ORDER BY seq DESC LIMIT 1)"
+)
+STORED: Final = (
+    "SELECT at_ms, kind, v, (SELECT text FROM word WHERE id = device), (SELECT text FROM word WHERE id = boot), dseq, "
+    "payload FROM journal WHERE hall = ? AND hall_seq > ? AND hall_seq <= ? ORDER BY seq DESC LIMIT ?"
+)
+
+
+class Store(Protocol):
+    """What `write` needs of a connection. Any driver of SQLite has it."""
+
+    @property
+    def in_transaction(self) -> bool: ...
+    def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any: ...
+    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> Any: ...
+
+
+class Words(dict[str, int]):
+    """Numbers of words, dense. A new one gets the next number at once and is stored with the next batch."""
+
+    def __init__(self, texts: Sequence[str]) -> None:
+        super().__init__((text, number) for number, text in enumerate(texts))
+        self.fresh: list[tuple[int, str]] = []
+
+    def __missing__(self, text: str) -> int:
+        number = self[text] = len(self)
+        self.fresh.append((number, text))
+        return number
+
+
+@dataclass(slots=True)
+class Batch:
+    """One transaction, ready to be written, and written again when the disk was full."""
+
+    head: Head
+    before: Seal
+    items: list[Item] = field(default_factory=list)
+    rows: list[tuple[int, int, int, int, int, int, int, int, int, bytes]] = field(default_factory=list)
+    words: tuple[tuple[int, str], ...] = ()
+    meta: tuple[tuple[str, int], ...] = ()
+    letters: tuple[Letter, ...] = ()
+    seal: Seal | None = None
+
+
+class Foreign(Exception):
+    """Another epoch is stored, or our seq is taken. Turned into Fenced where the halls are known."""
+
+
+def write(db: Store, batch: Batch) -> None:
+    """One batch, durable on return, or nothing of it. In the writer's thread."""
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        fill(db, batch)
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:  # a full disk has rolled back by itself
+            db.execute("ROLLBACK")
+        raise
+
+
+def check_epoch(db: Store, ours: int) -> None:
+    """Foreign when a later start has raised it."""
+    epoch = next(iter(db.execute("SELECT v FROM meta WHERE k = 'epoch'")))[0]
+    if epoch != ours:
+        raise Foreign(f"epoch {epoch} has taken over")
+
+
+def fill(db: Store, batch: Batch) -> None:
+    """Everything between BEGIN and COMMIT."""
+    head = batch.head
+    check_epoch(db, head.epoch)
+    if batch.words:
+        db.executemany(INSERT_WORD, batch.words)
+    if batch.rows:
+        if batch.seal is None:
+            batch.seal = chain.seal(batch.before, head, batch.items)
+        db.executemany(INSERT_ROW, batch.rows)
+        db.execute(INSERT_BATCH, (head.last, head.first, head.epoch, head.at_ms, *batch.seal))
+    if batch.meta:
+        db.executemany(UPSERT_META, batch.meta)
+    if batch.letters:
+        db.executemany(INSERT_LETTER, [(*letter, head.last) for letter in batch.letters])
+        db.execute(DROP_LETTERS, (LETTERS_KEPT,))
+
+
+def store_snapshot(
+    db: Connection, epoch: int, number: int, made: recovery.Snapshot, fresh: Sequence[tuple[int, str]]
+) -> None:
+    """One snapshot row; three are kept. A seq below 0 is looked up: the state is not the newest."""
+    try:
+        db.execute("BEGIN IMMEDIATE")
+        check_epoch(db, epoch)
+        db.executemany("INSERT OR IGNORE INTO word VALUES(?,?)", fresh)
+        hall, hall_seq, seq, fmt, at_ms, data = made
+        if seq < 0:
+            seq = db.execute(END_BEFORE, (number, hall_seq)).fetchone()[0] or 0
+        crc = chain.snapshot_crc(hall, hall_seq, seq, fmt, at_ms, data)
+        db.execute(INSERT_SNAPSHOT, (number, hall_seq, seq, fmt, at_ms, crc, data))
+        db.execute(DROP_SNAPSHOTS, (number, SNAPSHOTS_KEPT))
+        db.execute("COMMIT")
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
+
+
+def checkpoint(db: Connection) -> tuple[int, int]:
+    """PASSIVE: frames in the WAL, frames moved. Blocks nobody, and is not blocked."""
+    _, frames, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+    return frames, moved
+
+
+def prepare(db: Connection, path: Path, now_ms: int, presize: int) -> recovery.Tail:
+    """In the writer's thread: migrations, a WAL that is on disk and sized, a new epoch."""
+    recovery.migrate(db)
+    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+    if presize:
+        presize_wal(db, presize)
+    epoch = recovery.raise_epoch(db, now_ms)
+    tail = recovery.tail(db, path)
+    assert tail.epoch == epoch
+    return tail
+
+
+def presize_wal(db: Connection, size: int) -> None:
+    """Make the WAL `size` bytes long, so that commits overwrite it and fdatasync need not extend a file.
+
+    The one page of filler is all that is written unsynced: everything else has been checkpointed before.
+    """
+    engine.apply(db, {"synchronous": 0})
+    try:
+        db.execute("INSERT INTO meta VALUES('filler', 0)")
+        for _ in range(size // FRAME):
+            db.execute("UPDATE meta SET v = 0 WHERE k = 'filler'")
+        db.execute("DELETE FROM meta WHERE k = 'filler'")
+    finally:
+        engine.apply(db, {"synchronous": 2})
+    db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
