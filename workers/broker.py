@@ -1,0 +1,155 @@
+"""workers/broker.py: the embedded broker (iotcore in a child process, versions 3.1.1 and 5), and mosquitto's configuration.
+
+iotcore: nothing is kept over a restart, ≤ 100 unacknowledged, PUBACKs strictly in order, no DUP, no word when a client id is taken over.
+"""
+
+import asyncio
+import contextlib
+import logging
+import os
+import socket
+import sys
+import tempfile
+import threading
+from pathlib import Path
+from typing import Final, Self
+
+from workers.ports import Missing
+
+LOOPBACK: Final = "127.0.0.1"
+IOTCORE_RECEIVE_MAX: Final = 100  # what a link to it may ask for
+PAYLOAD_MAX: Final = 32_768
+START_S: Final = 10.0
+STOP_S: Final = 5.0
+LISTENER: Final = """
+[{version}.1]
+name = "{version}"
+listen = "{host}:{port}"
+next_connection_delay_ms = 0
+[{version}.1.connections]
+connection_timeout_ms = 10000
+max_payload_size = {payload_max}
+max_inflight_count = {inflight}
+dynamic_filters = true
+"""
+ROUTER: Final = """id = 0
+[router]
+id = 0
+max_connections = 10010
+max_outgoing_packet_count = 200
+max_segment_size = 104857600
+max_segment_count = 10
+"""
+
+
+def free_port() -> int:
+    """A port of the loopback that nobody has now; whoever binds it first, keeps it."""
+    with socket.socket() as one:
+        one.bind((LOOPBACK, 0))
+        return int(one.getsockname()[1])
+
+
+def iotcore_toml(port: int, port_v5: int) -> str:
+    """Keyword arguments of iotcore give a 3.1.1 listener only; a file gives both."""
+    both = (("v4", port), ("v5", port_v5))
+    limits = {"host": LOOPBACK, "payload_max": PAYLOAD_MAX, "inflight": IOTCORE_RECEIVE_MAX}
+    return ROUTER + "".join(LISTENER.format(version=version, port=one, **limits) for version, one in both)
+
+
+class EmbeddedBroker:
+    """`async with EmbeddedBroker() as broker:` devices at broker.url (3.1.1), the link at broker.url_v5. In memory only."""
+
+    def __init__(self, port: int = 0, port_v5: int = 0) -> None:
+        self.port = port or free_port()
+        self.port_v5 = port_v5 or free_port()
+        self.url = f"mqtt://{LOOPBACK}:{self.port}"
+        self.url_v5 = f"mqtt://{LOOPBACK}:{self.port_v5}"
+        self._process: asyncio.subprocess.Process | None = None
+
+    async def start(self) -> Self:
+        """Listening when it returns. Missing: a port is taken, or the engine does not start."""
+        for port in (self.port, self.port_v5):
+            require_free(port)
+        with tempfile.TemporaryDirectory(prefix="jiaohao-broker-") as directory:
+            path = Path(directory, "iotcore.toml")
+            path.write_text(iotcore_toml(self.port, self.port_v5))
+            self._process = await asyncio.create_subprocess_exec(
+                sys.executable,
+                "-m",
+                "workers.broker",
+                str(path),
+                stdin=asyncio.subprocess.PIPE,  # the child ends when our end closes, even if we are killed
+                start_new_session=True,  # Ctrl-C is for us: the broker outlives the last acks
+            )
+            try:
+                async with asyncio.timeout(START_S):
+                    for port in (self.port, self.port_v5):
+                        await self._listening(port)
+            except TimeoutError:
+                await self.stop()
+                raise Missing(f"the embedded broker does not listen after {START_S:.0f} s") from None
+        return self
+
+    async def _listening(self, port: int) -> None:
+        process = self._process
+        while process is not None and process.returncode is None:
+            with contextlib.suppress(OSError):
+                _, writer = await asyncio.open_connection(LOOPBACK, port)
+                writer.close()
+                await writer.wait_closed()
+                return
+            await asyncio.sleep(0.02)
+        raise Missing("the embedded broker ended while starting; is the package iotcore whole?")
+
+    async def stop(self) -> None:
+        """Ends the child by its own handle. Twice is as good as once."""
+        process, self._process = self._process, None
+        if process is None or process.stdin is None:
+            return
+        process.stdin.close()
+        try:
+            async with asyncio.timeout(STOP_S):
+                await process.wait()
+        except TimeoutError:
+            process.kill()
+            await process.wait()
+
+    def running(self) -> bool:
+        """Whether the child lives."""
+        return self._process is not None and self._process.returncode is None
+
+    async def __aenter__(self) -> Self:
+        return await self.start()
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+
+def require_free(port: int) -> None:
+    """Missing, if somebody listens there."""
+    with socket.socket() as one:
+        one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            one.bind((LOOPBACK, port))
+        except OSError as error:
+            raise Missing(
+                f"port {port} of {LOOPBACK} is taken, the embedded broker cannot listen: {error.strerror}"
+            ) from None
+
+
+def _end_with_parent() -> None:
+    sys.stdin.buffer.read()
+    os._exit(0)
+
+
+def child(config_path: str) -> None:
+    """The broker itself; its log is silent, because rumqttd reports every packet as an error."""
+    from iotcore import IotCoreBroker
+
+    logging.disable(logging.CRITICAL)
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    IotCoreBroker(config_path=config_path).run_forever()
+
+
+if __name__ == "__main__":
+    child(sys.argv[1])
