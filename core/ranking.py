@@ -1,9 +1,9 @@
 """core/ranking.py: who is called next — `RankingPool`, the order of the waiting tickets of one hall and one day.
 
-A ticket's score grows while it waits: s(t) = a + b·(t - T); T is its effective time, b the rate of its class, a = b · head
-start. Order: tier, greater score, class order, smaller (T, serial). Inside a class that order never changes, so one ascending
-list of keys T << 24 | serial per (view, class) is enough: only heads compete, and "how many are ahead" is one bisect a class.
-All times are integer ms since the start of the day and may be negative.
+A ticket's score grows while it waits: s(t) = a + b·(t - T); T is its effective time, b the rate of its class, a is b
+times the head start. Order: tier, greater score, class order, smaller (T, serial). Inside a class that order never
+changes, so one ascending list of keys T << 24 | serial per (view, class) is enough: only heads compete, and "how many
+are ahead" is one bisect a class. All times are integer ms since the start of the day and may be negative.
 
 No lock, no await, no clock, no float. Queries change nothing; what changes the pool is called by `Hall.evolve` alone.
 """
@@ -74,7 +74,7 @@ class RankingPool(Views):
         self._version += 1
 
     def remove(self, serial: int) -> None:
-        """A ticket waits no longer, or is about to be added with another T, class or service. KeyError if it did not wait."""
+        """A ticket waits no longer, or is about to be added with another T or class. KeyError if it did not wait."""
         key, _, _, feed = self._tickets.pop(serial)
         for lane in feed:
             del lane[0 if lane[0] == key else bisect_left(lane, key)]
@@ -158,7 +158,7 @@ class RankingPool(Views):
         return heads
 
     def _holds_green(self, held: Profile, heads: list[Ranked]) -> bool:
-        """Whether the cap keeps capped classes back: k of the last n - 1 calls were contested, and others are eligible."""
+        """Whether the cap keeps capped classes back: k of the last n - 1 calls were contested, others are eligible."""
         return held.ring.bit_count() >= self._cap[0] and not all(self._capped[head[2]] for head in heads)
 
     def contested(self, profile: int, t: int, serial: int) -> bool:

@@ -1,0 +1,104 @@
+"""bench/__main__.py: `python -m bench SUITE` — runs a suite, prints its table and, with --json, one document.
+
+Exit 0: every gate held. 1: a gate was missed. 2: wrong arguments. 3: inconclusive, the runs differed too much.
+"""
+
+import argparse
+import fcntl
+import importlib
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final, cast
+
+from rich.console import Console
+from rich.table import Table
+
+from bench.machine import load_now, machine
+from bench.pairs import Gate, Options, Report, Verdict, document, verdict
+
+Suite = Callable[[Options, list[str]], Report]  # the second argument: what the common options did not take
+
+SUITES: Final[dict[str, str]] = {
+    "ranking": "bench.ranking:run",
+    "theory": "bench.theory:run",
+}
+UNTIMED: Final = ("theory",)  # no clock in the result: may run beside others, probes no disk
+
+
+def main(arguments: list[str]) -> int:
+    """Parse, run one suite or all, print. Returns the exit code."""
+    parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, allow_abbrev=False)
+    parser.add_argument("suite", choices=[*SUITES, "all"])
+    parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; no verdict")
+    parser.add_argument("--json", action="store_true", help="the last line is the result as JSON")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--pairs", type=int, default=0, help="interleaved pairs; 0: the suite's default")
+    parser.add_argument("--seconds", type=float, default=0.0, help="length of a run; 0: the suite's default")
+    parser.add_argument("--force", action="store_true", help="show numbers of inconclusive runs, marked")
+    known, rest = parser.parse_known_args(arguments)
+    options = Options(known.quick, known.json, known.seed, known.pairs, known.seconds, known.force)
+    names = list(SUITES) if known.suite == "all" else [known.suite]
+    return max(_run(name, options, arguments, rest) for name in names)
+
+
+def _run(name: str, options: Options, arguments: list[str], rest: list[str]) -> int:
+    """One suite, from its lazily imported function to its printed result."""
+    module, _, function = SUITES[name].partition(":")
+    suite = cast(Suite, getattr(importlib.import_module(module), function))
+    timed = name not in UNTIMED
+    before = load_now()
+    with _alone(timed and not options.quick):
+        report = suite(options, rest)
+    block = machine(probe_disk=timed and not options.quick) | {"before": before, "after": load_now()}
+    console = Console(stderr=options.json, highlight=False)
+    _show(console, report, options, " ".join(arguments))
+    if options.json:
+        print(document(report, options, block, arguments), flush=True)
+    return Verdict.PASSED if options.quick else verdict(report.gates)
+
+
+@contextmanager
+def _alone(wanted: bool) -> Iterator[None]:
+    """One timed bench at a time on a machine: others wait."""
+    if not wanted:
+        yield
+        return
+    with (Path(tempfile.gettempdir()) / "jiaohao-bench.lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _show(console: Console, report: Report, options: Options, command: str) -> None:
+    """The terminal's table: rows of the suite, then its gates."""
+    for row in report.rows:
+        console.print("  ".join(row), markup=False)
+    if report.gates:
+        table = Table("gate", "value", "goal", "spread", "verdict", title=f"{report.suite}, seed {options.seed}")
+        for one in report.gates:
+            table.add_row(*_cells(one, options))
+        console.print(table)
+    for note in report.notes:
+        console.print(note, markup=False)
+    if options.quick:
+        console.print("--quick: shape only, this is no verdict")
+    console.print(f"python -m bench {command}", markup=False)
+
+
+def _cells(one: Gate, options: Options) -> tuple[str, ...]:
+    """A gate without a verdict shows no number, unless forced."""
+    hidden = one.value is None or (one.ok is None and not (options.force or options.quick))
+    word = {True: "held", False: "missed", None: "no verdict"}[one.ok]
+    return (
+        one.name,
+        "-" if hidden or one.value is None else f"{one.value:.3g}",
+        f"{'>=' if one.at_least else '<='} {one.goal:g}",
+        "-" if one.spread is None else f"{one.spread:.2f}",
+        f"{word}{' (' + one.note + ')' if one.note else ''}",
+    )
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
