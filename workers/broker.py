@@ -1,6 +1,7 @@
-"""workers/broker.py: the embedded broker (iotcore in a child process, versions 3.1.1 and 5), and mosquitto's configuration.
+"""workers/broker.py: the embedded broker: iotcore in a child process, versions 3.1.1 and 5; mosquitto's configuration.
 
-iotcore: nothing is kept over a restart, ≤ 100 unacknowledged, PUBACKs strictly in order, no DUP, no word when a client id is taken over.
+iotcore: nothing is kept over a restart, ≤ 100 unacknowledged, PUBACKs strictly in order, never DUP, and no word to
+the loser when a client id is taken over.
 """
 
 import asyncio
@@ -11,7 +12,6 @@ import socket
 import sys
 import tempfile
 import threading
-from pathlib import Path
 from typing import Final, Self
 
 from workers.ports import Missing
@@ -57,7 +57,7 @@ def iotcore_toml(port: int, port_v5: int) -> str:
 
 
 class EmbeddedBroker:
-    """`async with EmbeddedBroker() as broker:` devices at broker.url (3.1.1), the link at broker.url_v5. In memory only."""
+    """`async with EmbeddedBroker() as broker:` devices at broker.url (3.1.1), the link at broker.url_v5. In memory."""
 
     def __init__(self, port: int = 0, port_v5: int = 0) -> None:
         self.port = port or free_port()
@@ -70,24 +70,22 @@ class EmbeddedBroker:
         """Listening when it returns. Missing: a port is taken, or the engine does not start."""
         for port in (self.port, self.port_v5):
             require_free(port)
-        with tempfile.TemporaryDirectory(prefix="jiaohao-broker-") as directory:
-            path = Path(directory, "iotcore.toml")
-            path.write_text(iotcore_toml(self.port, self.port_v5))
-            self._process = await asyncio.create_subprocess_exec(
-                sys.executable,
-                "-m",
-                "workers.broker",
-                str(path),
-                stdin=asyncio.subprocess.PIPE,  # the child ends when our end closes, even if we are killed
-                start_new_session=True,  # Ctrl-C is for us: the broker outlives the last acks
-            )
-            try:
-                async with asyncio.timeout(START_S):
-                    for port in (self.port, self.port_v5):
-                        await self._listening(port)
-            except TimeoutError:
-                await self.stop()
-                raise Missing(f"the embedded broker does not listen after {START_S:.0f} s") from None
+        self._process = await asyncio.create_subprocess_exec(
+            sys.executable,
+            "-m",
+            "workers.broker",
+            stdin=asyncio.subprocess.PIPE,  # the child ends when our end closes, even if we are killed
+            start_new_session=True,  # Ctrl-C is for us: the broker outlives the last acks
+        )
+        assert self._process.stdin is not None, "asked for"
+        self._process.stdin.write(iotcore_toml(self.port, self.port_v5).encode() + b"\0")
+        try:
+            async with asyncio.timeout(START_S):
+                for port in (self.port, self.port_v5):
+                    await self._listening(port)
+        except TimeoutError:
+            await self.stop()
+            raise Missing(f"the embedded broker does not listen after {START_S:.0f} s") from None
         return self
 
     async def _listening(self, port: int) -> None:
@@ -138,18 +136,24 @@ def require_free(port: int) -> None:
 
 
 def _end_with_parent() -> None:
-    sys.stdin.buffer.read()
+    while sys.stdin.buffer.read(1):
+        pass
     os._exit(0)
 
 
-def child(config_path: str) -> None:
-    """The broker itself; its log is silent, because rumqttd reports every packet as an error."""
+def child() -> None:
+    """The broker itself, told by standard input. Its log is silent: rumqttd reports every packet as an error."""
     from iotcore import IotCoreBroker
 
     logging.disable(logging.CRITICAL)
+    config = b"".join(iter(lambda: sys.stdin.buffer.read(1), b"\0"))
+    with tempfile.NamedTemporaryFile(suffix=".toml") as file:
+        file.write(config)
+        file.flush()
+        broker = IotCoreBroker(config_path=file.name)
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    IotCoreBroker(config_path=config_path).run_forever()
+    broker.run_forever()
 
 
 if __name__ == "__main__":
-    child(sys.argv[1])
+    child()

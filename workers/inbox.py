@@ -1,6 +1,6 @@
 """workers/inbox.py: what the link has received and not yet acknowledged, in order of receipt.
 
-received ─▶ inputs, ids ─▶ a batch: whatever gathered, ≤ batch_max ─▶ settled ─▶ the done prefix of ids goes out as PUBACKs
+read ─▶ inputs, ids ─▶ a batch: whatever gathered, ≤ batch_max ─▶ settled ─▶ the done prefix goes out as PUBACKs
 """
 
 from asyncio import AbstractEventLoop, Future, get_running_loop
@@ -26,7 +26,7 @@ class Handed:
 
 
 class Received(AsyncIterator[Sequence[Input]]):
-    """Iterated by one dispatcher. No future or task a message; no timer: what gathered during a commit is the next batch."""
+    """Iterated by one dispatcher. No task a message, no timer: what gathered during a commit is the next batch."""
 
     def __init__(self, batch_max: int, acknowledge: Callable[[list[int]], None]) -> None:
         self.probes = 0  # among the inputs

@@ -1,34 +1,31 @@
-"""workers/link.py: the one MQTT connection of a process, on the mqtt5 codec. Reads, acknowledges what is settled, publishes.
+"""workers/link.py: the one MQTT session of a process, on the mqtt5 codec: what is said in each state of the connection.
 
 An input: read, stamped, handed out in a batch (inbox.py), settled after the commit, PUBACK. A publish: flights.py.
-States and what may happen in each: link_states.py. Settings and counters: link_settings.py.
+States: link_states.py; dialing, backing off, writing: connection.py; settings and counters: link_settings.py.
 """
 
 import asyncio
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
-from typing import Any, Final, Protocol, cast
+from typing import Any, Final, Protocol
 
 import mqtt5
 
+from workers.connection import Connection
 from workers.flights import FLIGHT_IDS, Flight, Flights
 from workers.inbox import PROBE, Received
-from workers.link_settings import LinkSettings, LinkStats, parse_url
-from workers.link_states import CONNECTED, SENDING, TABLE, Event, State
-from workers.ports import Input, Missing
+from workers.link_settings import LinkSettings
+from workers.link_states import CONNECTED, TABLE, Event, State
+from workers.ports import Input
 
 FILTERS_A_PACKET: Final = 200  # a SUBSCRIBE stays far below the broker's max_packet_size
+TAKING: Final = (State.SUBSCRIBING, State.LIVE, State.PAUSED)
+ACKING: Final = (*TAKING, State.DRAINING)
 FAILURE: Final = 0x80  # reason codes from here on. The codec's enums are no int at run time: int() them
 AUTHORITY: Final = (mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD, mqtt5.ConnAckReasonCode.NOT_AUTHORIZED)
 FORBIDDEN: Final = mqtt5.PubAckReasonCode.NOT_AUTHORIZED
-PROTOCOL_ERROR: Final = mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.PROTOCOL_ERROR).write()
-GOODBYE: Final = mqtt5.DisconnectPacket().write()
 PING: Final = mqtt5.PingReqPacket().write()
-
-
-class TakenOver(Missing):
-    """Another dispatcher has connected with our client id. Two writers must not go on."""
 
 
 class Sender(Protocol):
@@ -63,8 +60,11 @@ def subscriptions(halls: Sequence[str]) -> list[mqtt5.TopicFilter]:
     return [mqtt5.TopicFilter(one, max_qos=mqtt5.QoS.AT_LEAST_ONCE) for one in (*wanted, *([PROBE] if halls else ()))]
 
 
-class Link(asyncio.Protocol):
+class Link(Connection):
     """One connection a process, one order. Its callbacks are called from the loop and must not block."""
+
+    complaint = mqtt5.DisconnectPacket(reason_code=mqtt5.DisconnectReasonCode.PROTOCOL_ERROR).write()
+    goodbye = mqtt5.DisconnectPacket().write()
 
     def __init__(
         self,
@@ -76,53 +76,20 @@ class Link(asyncio.Protocol):
         on_live: Callable[[bool], None] = nothing,
         on_down: Callable[[str], None] = nothing,
     ) -> None:
-        self.settings = settings
-        self.stats = LinkStats()
-        self.state = State.IDLE
+        super().__init__(settings, random, tls, on_down)
         self.on_live = on_live  # with "session present"; without one every device is to be synced
-        self.on_down = on_down  # with the reason; the next attempt is already planned
-        self._address = parse_url(settings.url)
-        self._tls = (tls or ssl.create_default_context()) if self._address.tls else None
         self._now_ms = now_ms
-        self._random = random
         self._inbox = Received(settings.batch_max, self._acknowledge)
         self._flights = Flights()
         self._sender: Sender = NobodySends()
-        self._transport: asyncio.Transport | None = None
-        self._parted = asyncio.Event()  # no connection is open or closing
-        self._stopped = asyncio.Event()
         self._stirred = asyncio.Event()  # something was settled or acknowledged: drain looks again
         self._rest = b""
-        self._out: list[bytes] = []
         self._subscribing: dict[int, list[int]] = {}  # packet id -> the QoS asked for
-        self._timers: dict[str, asyncio.TimerHandle] = {}
-        self._attempt = 0
-        self._least_delay_s = 0.0
-        self._live_since = self._heard = self._paused_since = 0.0
         self._connack = mqtt5.ConnAckPacket()
-        self._mistake: Exception | None = None
-        self._takes = self._forbidden = self._held = self._wants_acks = False
+        self._heard = 0.0
+        self._forbidden = self._held = self._wants_acks = False
 
     # The outside: what the dispatcher, the outbox and the application call.
-
-    async def run(self) -> None:
-        """Connects, and again, until drained or cancelled. Raises TakenOver, and nothing else of the broker's doing."""
-        self._on(Event.START)
-        try:
-            while self.state is State.DIALING:
-                await self._dial()
-                await self._parted.wait()
-                if self.state is State.BACKOFF:
-                    await self._back_off()
-        finally:
-            self._inbox.close()
-            self._disarm(*self._timers)
-            if self._transport is not None:
-                self._transport.abort()
-        if self._mistake is not None:
-            raise self._mistake
-        if self.state is State.FAILED:
-            raise TakenOver(f"another dispatcher has connected to {self._address.host} as {self.settings.client_id}")
 
     def batches(self) -> AsyncIterator[Sequence[Input]]:
         """In order of receipt, ≤ batch_max; ends when drained. Empty after a nudge. Pass the same object to settle."""
@@ -139,7 +106,7 @@ class Link(asyncio.Protocol):
         self._stirred.set()
 
     def _acknowledge(self, ids: list[int]) -> None:
-        if self.state in SENDING:
+        if self.state in ACKING:
             self._write(b"".join([mqtt5.PubAckPacket(one).write() for one in ids]))
 
     def hold(self, on: bool) -> None:
@@ -186,25 +153,7 @@ class Link(asyncio.Protocol):
     def _quiet(self) -> bool:
         return self._inbox.finished() and not self._flights and not self._sender.pending()
 
-    # States: the table decides, entering acts.
-
-    def _on(self, event: Event, why: str = "") -> None:
-        """To the table's next state. What the table doesn't name is a protocol error of the broker."""
-        target = TABLE[self.state].get(event)
-        if target is None:
-            assert self.state in CONNECTED, f"{event.name} in {self.state.name} is our own mistake"
-            why = f"protocol error: {event.name} in {self.state.name} {why}"
-            self.stats.protocol_errors += 1
-            self._write(PROTOCOL_ERROR)
-            target = State.BACKOFF
-        if target is not self.state:
-            before, self.state = self.state, target
-            self._takes = Event.PUBLISH in TABLE[target] and target is not State.DRAINING
-            ENTER[target](self, before, why or event.name.lower())
-
-    def _enter_dialing(self, before: State, why: str) -> None:
-        self._parted.clear()
-        self._rest, self._out = b"", []
+    # What is said on entering a state.
 
     def _enter_handshake(self, before: State, why: str) -> None:
         """Speak first."""
@@ -232,16 +181,10 @@ class Link(asyncio.Protocol):
             self._subscribing[packet_id] = [int(one.max_qos) for one in some]
             self._write(mqtt5.SubscribePacket(packet_id, some).write())
 
-    def _enter_live(self, before: State, why: str) -> None:
-        now = asyncio.get_running_loop().time()
-        if before is State.PAUSED:
-            self.stats.paused, self.stats.paused_s = False, self.stats.paused_s + now - self._paused_since
-            if "pong" in self._timers:
-                self._arm("pong", self.settings.pong_s, Event.SILENT)
-            return self._resume()
-        self._disarm("step")
-        self._live_since = self._heard = now
-        self._least_delay_s, self._forbidden, self.stats.connected = 0.0, False, True
+    def _begin(self) -> None:
+        """Live: what has no PUBACK goes out again, then everything new."""
+        self._heard = asyncio.get_running_loop().time()
+        self._forbidden = False
         self._flights.window = min(self.settings.send_max, self._connack.receive_max)
         self._fly_again()
         self._keep_alive()
@@ -250,121 +193,40 @@ class Link(asyncio.Protocol):
         self._sender.room()
         self._weigh()
 
-    def _enter_paused(self, before: State, why: str) -> None:
-        self.stats.paused, self._paused_since = True, asyncio.get_running_loop().time()
-        if self._transport is not None:
-            self._transport.pause_reading()
-
-    def _enter_draining(self, before: State, why: str) -> None:
-        """The iteration ends after what is here; we go on reading, for PUBACKs to us."""
-        self._disarm("probe")
-        self._inbox.close()
-        self._resume()
-
-    def _enter_backoff(self, before: State, why: str) -> None:
+    def _ground(self) -> None:
         """Tokens are dropped, flights are kept."""
-        now = asyncio.get_running_loop().time()
-        if before in (State.LIVE, State.PAUSED) and now - self._live_since >= self.settings.steady_s:
-            self._attempt = 0
-        self._part(before, why)
-        self._inbox.next_generation()
-        self.on_down(why)
-
-    def _enter_closed(self, before: State, why: str) -> None:
-        self._stopped.set()
-        self._inbox.close()
-        if before in CONNECTED:
-            self._write(GOODBYE)
-        self._part(before, why)
-
-    def _enter_failed(self, before: State, why: str) -> None:
-        self._part(before, why)
-        self.on_down(why)
-
-    def _part(self, before: State, why: str) -> None:
-        """Close, politely for a second; what was written goes out first."""
-        if before is State.PAUSED:
-            self.stats.paused_s += asyncio.get_running_loop().time() - self._paused_since
-        self.stats.connected = self.stats.paused = False
-        self.stats.last_error = why
+        self._rest = b""
         self._subscribing.clear()
         self._flights.ground()
-        self._disarm(*self._timers)
+        self._inbox.next_generation()
         self._stirred.set()
-        if self._transport is None:
-            self._parted.set()
-            return
-        self._flush()
-        self._transport.close()
-        self._timers["abort"] = asyncio.get_running_loop().call_later(1.0, self._transport.abort)
 
-    # The connection: dialing, bytes in, bytes out.
+    def _forget(self) -> None:
+        """The iteration ends after what is here."""
+        self._inbox.close()
 
-    async def _dial(self) -> None:
-        host, port = self._address.host, self._address.port
-        try:
-            async with asyncio.timeout(self.settings.step_s):
-                await asyncio.get_running_loop().create_connection(lambda: self, host, port, ssl=self._tls)
-        except OSError as error:  # TLS and TimeoutError among them
-            if self.state is State.DIALING:
-                late = isinstance(error, TimeoutError)
-                self._on(Event.LATE if late else Event.LOST, f"cannot connect to {host}:{port}: {error or 'too late'}")
-
-    async def _back_off(self) -> None:
-        """Random in 0 ... 0.2 s·2ⁿ, so that a hundred halls do not come back in the same second."""
-        longest = min(self.settings.backoff_max_s, self.settings.backoff_s * 2**self._attempt)
-        self._attempt = min(self._attempt + 1, 30)
-        delay_s = max(self._random.uniform(0.0, longest), self._least_delay_s)
-        self._least_delay_s = 0.0
-        try:
-            async with asyncio.timeout(delay_s):
-                await self._stopped.wait()
-        except TimeoutError:
-            if self.state is State.BACKOFF:
-                self._on(Event.TIMER)
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """TCP, and TLS, are up. asyncio sets TCP_NODELAY on both kinds of transport."""
-        self._transport = cast(asyncio.Transport, transport)
-        if self.state is State.DIALING:
-            self._on(Event.UP)
-        else:
-            transport.abort()  # type: ignore[attr-defined]  # stopped meanwhile
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """Ours or theirs; the next one is dialed only after this."""
-        self._transport = None
-        if error is not None and not isinstance(error, OSError):
-            self._mistake = error  # raised in data_received, so ours: run() ends with it
-            self.state = State.CLOSED
-        if self.state in CONNECTED:
-            self._on(Event.LOST, f"connection lost: {error or 'closed by the broker'}")
-        self._disarm("abort")
-        self._parted.set()
+    # Bytes in.
 
     def data_received(self, data: bytes) -> None:
-        """One read, one stamp. Then no read for a millisecond: packets gather in the kernel, wake-ups are the dear part."""
+        """One read, one stamp."""
         self.stats.bytes_in += len(data)
         taken, answered = self._take(self._rest + data if self._rest else data)
-        if self.state not in CONNECTED:
+        if not self.within(*CONNECTED):
             return
-        if taken:
-            self._heard = asyncio.get_running_loop().time()
-            self.stats.messages_in += taken
-            self._inbox.wake()
+        self._heard = asyncio.get_running_loop().time()
+        self.stats.messages_in += taken
+        self._inbox.wake()
         if answered:
             self._sender.room()
             self._stirred.set()
-        if self.settings.pace_s and self._transport is not None:
-            self._transport.pause_reading()
-            self._timers["pace"] = asyncio.get_running_loop().call_later(self.settings.pace_s, self._resume)
+        self._pace()
         self._weigh()
 
     def _take(self, data: bytes) -> tuple[int, bool]:
-        """Every whole packet of `data`; publishes straight into the inbox. How many of these, and whether others came."""
+        """Every whole packet of `data`, publishes straight into the inbox. Returns their number, and if others came."""
         view, at, others, at_ms = memoryview(data), 0, False, self._now_ms()
-        inputs, ids = self._inbox.inputs, self._inbox.ids
-        before = len(inputs)
+        inputs, ids, takes = self._inbox.inputs, self._inbox.ids, self.state in TAKING
+        before = len(inputs) - self._inbox.probes
         while True:
             try:
                 packet, size = mqtt5.read(view[at:])
@@ -374,10 +236,11 @@ class Link(asyncio.Protocol):
                 self._on(Event.GARBAGE, str(error))
                 break
             at += size
-            if type(packet) is mqtt5.PublishPacket and self._takes:
+            if takes and type(packet) is mqtt5.PublishPacket:
                 topic, packet_id = packet.topic, packet.packet_id
                 if topic == PROBE:
                     self._inbox.probes += 1
+                    others = True
                 elif packet_id is None and self._overfull():
                     continue
                 inputs.append(Input(topic, packet.payload, at_ms, packet.retain))
@@ -387,10 +250,11 @@ class Link(asyncio.Protocol):
             else:
                 others = True
                 HANDLE.get(type(packet), Link._stranger_came)(self, packet)
-                if self.state not in CONNECTED:
+                if not self.within(*CONNECTED):
                     break
+                takes = self.state in TAKING
         self._rest = data[at:]
-        return len(inputs) - before, others
+        return len(inputs) - self._inbox.probes - before, others
 
     def _overfull(self) -> bool:
         """QoS 0 beyond the bound is dropped: its sender asked for no promise."""
@@ -451,10 +315,6 @@ class Link(asyncio.Protocol):
         elif self.state is State.PAUSED and (self._wants_acks or (not self._held and level * 2 <= most)):
             self._on(Event.LOW)
 
-    def _resume(self) -> None:
-        if self._transport is not None and self.state is not State.PAUSED:
-            self._transport.resume_reading()
-
     def _send(self, packet_id: int, flight: Flight, again: bool) -> None:
         packet = mqtt5.PublishPacket(
             flight.topic,
@@ -472,19 +332,6 @@ class Link(asyncio.Protocol):
         for packet_id, flight in self._flights.again():
             self._send(packet_id, flight, self._connack.session_present)
 
-    def _write(self, data: bytes) -> None:
-        """One write a turn of the loop."""
-        if not self._out:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self._out.append(data)
-
-    def _flush(self) -> None:
-        data = b"".join(self._out)
-        self._out.clear()
-        if data and self._transport is not None and not self._transport.is_closing():
-            self.stats.bytes_out += len(data)
-            self._transport.write(data)
-
     def _keep_alive(self) -> None:
         """Also while paused. A little early: the broker's patience counts from its side."""
         every_s = self._connack.server_keep_alive or self.settings.keep_alive_s
@@ -498,31 +345,7 @@ class Link(asyncio.Protocol):
         self.publish(PROBE, b"", False, PROBE)
         self._timers["probe"] = asyncio.get_running_loop().call_later(self.settings.probe_s, self._probe)
 
-    def _arm(self, name: str, delay_s: float, event: Event) -> None:
-        self._disarm(name)
-        self._timers[name] = asyncio.get_running_loop().call_later(delay_s, self._rang, name, event)
 
-    def _rang(self, name: str, event: Event) -> None:
-        del self._timers[name]
-        self._on(event, f"{name} took too long")
-
-    def _disarm(self, *names: str) -> None:
-        for name in names:
-            if timer := self._timers.pop(name, None):
-                timer.cancel()
-
-
-ENTER: Final = {
-    State.DIALING: Link._enter_dialing,
-    State.HANDSHAKE: Link._enter_handshake,
-    State.SUBSCRIBING: Link._enter_subscribing,
-    State.LIVE: Link._enter_live,
-    State.PAUSED: Link._enter_paused,
-    State.DRAINING: Link._enter_draining,
-    State.BACKOFF: Link._enter_backoff,
-    State.CLOSED: Link._enter_closed,
-    State.FAILED: Link._enter_failed,
-}
 HANDLE: Final[dict[type, Callable[[Link, Any], None]]] = {
     mqtt5.PublishPacket: Link._publish_unnamed,
     mqtt5.ConnAckPacket: Link._connack_came,

@@ -1,8 +1,8 @@
-"""workers/link_states.py: the life of the broker connection as a table. The link asks it about every event but a publish.
+"""workers/link_states.py: the life of the broker connection as a table.
 
 IDLE ─start▶ DIALING ─up▶ HANDSHAKE ─connack▶ SUBSCRIBING ─suback▶ LIVE ⇄ PAUSED ─stop▶ DRAINING ─drained▶ CLOSED
                 ▲ timer                                             │       └ taken over ▶ FAILED
-                └──────────────────── BACKOFF ◀─────────────────────┴ lost, silent, refused, too late, anything not named
+                └──────────────────── BACKOFF ◀─────────────────────┴ lost, silent, refused, late, anything not named
 """
 
 from enum import IntEnum
@@ -101,5 +101,4 @@ TABLE: Final[dict[State, dict[Event, State]]] = {
     S.FAILED: {},
 }
 CONNECTED: Final = (S.HANDSHAKE, S.SUBSCRIBING, S.LIVE, S.PAUSED, S.DRAINING)
-SENDING: Final = (S.LIVE, S.PAUSED, S.DRAINING)
 assert TABLE.keys() == set(State), "every state has a row, if an empty one"

@@ -1,4 +1,4 @@
-"""workers/outbox.py: what the outside hears, through the link: acks and commands in order, screens newest first, and the published mark.
+"""workers/outbox.py: what the outside hears: acks and commands in order, screens newest first, the published mark.
 
 emit ─┬▶ queue (acks, commands; first in, first out) ─┬▶ link, ≤ its window ─▶ PUBACK ─▶ mark of the hall, counters
       └▶ screens by topic (one in flight, one pending) ┘
@@ -98,6 +98,7 @@ class MqttOutbox:
         self._emitted = self._done = 0
         self._stamps: deque[tuple[int, float]] = deque()  # (emitted until then, when), for the age of the oldest
         self._eased = asyncio.Event()
+        self._landed = asyncio.Event()
         link.attach(self)
 
     async def emit(self, messages: Sequence[Outgoing]) -> None:
@@ -209,6 +210,8 @@ class MqttOutbox:
         """PUBACK. A refused message is lost and counted: repeating it would be refused again."""
         message = cast(Outgoing, token)
         self._flying -= 1
+        if not self._flying:
+            self._landed.set()
         counts, key = self.stats.published, message.topic.rpartition("/")[2]
         if refusal:
             counts, key = self.stats.lost, refusal
@@ -230,7 +233,7 @@ class MqttOutbox:
     # For the application.
 
     def marks(self) -> dict[str, int]:
-        """By hall the n below which, and at which, every command has its PUBACK. Stored lazily; emit again what is above."""
+        """By hall the n up to which every command has its PUBACK. Stored lazily; after a restart emit what is above."""
         return {hall: mark.now() for hall, mark in self._marks.items()}
 
     def oldest_s(self) -> float:
@@ -244,7 +247,8 @@ class MqttOutbox:
         try:
             async with asyncio.timeout(timeout_s):
                 while self.pending():
-                    await asyncio.sleep(0.005)
+                    self._landed.clear()
+                    await self._landed.wait()
         except TimeoutError:
             return False
         return True
