@@ -209,6 +209,13 @@ class RankingPool(Views):
         Exact; one bisect a class.
         """
         key, mine, _, _ = self._tickets[serial]
+        return self._outranking(key, mine, view, t)
+
+    def ahead_of(self, serial: int, cls: int, t_eff: int, view: int, t: int) -> int:
+        """Tickets of `view` that would outrank a ticket that is not there yet."""
+        return sum(self._outranking((t_eff << SERIAL_BITS) | serial, cls, view, t))
+
+    def _outranking(self, key: int, mine: int, view: int, t: int) -> tuple[int, ...]:
         classes = self._classes
         rule = classes[mine]
         debt = rule.rate * ((key >> SERIAL_BITS) - t) - rule.rate * rule.head_start_ms

@@ -184,6 +184,10 @@ class Views:
         """The counter's profile. KeyError if it has none."""
         return self._counters[counter]
 
+    def skills_of(self, profile: int) -> Skills:
+        """What the counters of this profile serve."""
+        return self._profiles[profile].skills
+
     def service_view(self, service: int) -> int:
         """The view of this service alone: for the printed number and the order of re-entry."""
         return self._service_views[service]
