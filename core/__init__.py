@@ -1,1 +1,14 @@
-"""core: the pure queue and evaluation core of one hall. No I/O, clock, randomness, await or logging; see the files' first lines."""
+"""core: the pure queue and evaluation core of one hall. No I/O, clock, randomness, await or logging.
+
+commands      what may be asked                      refusals     why the hall says no
+fact          the form of a fact and its cause       effects      what the outside must do or show
+facts         what happened, with kind numbers       facts_tickets  ... to visits, tickets, calls, servings
+ticket counter evaluation device visit               records with their state tables
+window        numbers a device has used              deadlines    what will be due
+policy        the rules of a hall, validated         calendar     business days and opening hours
+ranking views who is called next                     why auditor  the reason of a call, told and checked
+waiting forecast  the wait estimate, and what a ticket is told
+state         all tables of a hall, digest, snapshot
+rules_*       decide and evolve by noun, react in rules_effects
+hall          joins the rules: decide, evolve, react
+"""

@@ -1,0 +1,219 @@
+"""core/hall.py: one hall, joined from its rules. `decide` reads, `evolve` writes, `react` speaks; replay only evolves.
+
+No lock, no await, no I/O between a command and its facts. One writer per hall.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from core import commands as c
+from core import facts as f
+from core import facts_tickets as t
+from core import (
+    rules_bookings,
+    rules_calls,
+    rules_counters,
+    rules_day,
+    rules_devices,
+    rules_holds,
+    rules_ratings,
+    rules_servings,
+    rules_tickets,
+    rules_visits,
+)
+from core.device import DeviceState
+from core.effects import Effects
+from core.fact import Cause, Fact
+from core.refusals import NEVER_SETTLES, Refusal
+from core.rules_effects import REACT
+from core.rules_seats import Decision
+from core.state import HallState
+from core.window import DONE, Answer, CalledAnswer, DeviceWindows, RefusedAnswer, TicketAnswer
+
+# The rules differ in the kind they take, which is the key; a test holds keys and annotations together.
+Decide = Callable[..., Decision]  # type: ignore[explicit-any]  # a table keyed by type has no narrower one
+Evolve = Callable[..., None]  # type: ignore[explicit-any]  # as above
+
+DECIDE: Final[dict[type[c.Command], Decide]] = {
+    c.TakeTicket: rules_tickets.take,
+    c.ReportPrint: rules_tickets.report_print,
+    c.ReprintTicket: rules_tickets.reprint,
+    c.CancelTicket: rules_tickets.cancel,
+    c.ReclassTicket: rules_tickets.reclass,
+    c.RequeueTicket: rules_tickets.requeue,
+    c.CallNext: rules_calls.call_next,
+    c.CallTicket: rules_calls.call_ticket,
+    c.RecallTicket: rules_calls.recall,
+    c.ReportCall: rules_calls.report_call,
+    c.MissTicket: rules_calls.miss,
+    c.ReleaseTicket: rules_calls.release,
+    c.AbandonTicket: rules_calls.abandon,
+    c.HoldTicket: rules_holds.hold,
+    c.ResumeTicket: rules_holds.resume,
+    c.TransferTicket: rules_holds.transfer,
+    c.StartServing: rules_servings.start,
+    c.FinishServing: rules_servings.finish,
+    c.MakeBooking: rules_bookings.make,
+    c.CancelBooking: rules_bookings.cancel,
+    c.CheckInBooking: rules_bookings.check_in,
+    c.SignOnStaff: rules_counters.sign_on,
+    c.SignOffStaff: rules_counters.sign_off,
+    c.PauseCounter: rules_counters.pause,
+    c.ResumeCounter: rules_counters.resume,
+    c.SetSkills: rules_counters.set_skills,
+    c.SubmitEvaluation: rules_ratings.submit,
+    c.ReportShown: rules_ratings.report_shown,
+    c.RegisterDevice: rules_devices.register,
+    c.RetireDevice: rules_devices.retire,
+    c.QuarantineDevice: rules_devices.quarantine,
+    c.ReadmitDevice: rules_devices.readmit,
+    c.HelloDevice: rules_devices.hello,
+    c.LoseDevice: rules_devices.lose,
+    c.ChangePolicy: rules_day.change_policy,
+    c.OpenDay: rules_day.open_day,
+    c.CloseDay: rules_day.close_day,
+}
+EVOLVE: Final[dict[type[Fact], Evolve]] = {
+    t.VisitOpened: rules_visits.visit_opened,
+    t.VisitClosed: rules_visits.visit_closed,
+    t.TicketTaken: rules_tickets.ticket_taken,
+    t.TicketPrinted: rules_tickets.printed,
+    t.TicketPrintFailed: rules_tickets.printed,
+    t.TicketReprinted: rules_tickets.reprinted,
+    t.TicketCancelled: rules_tickets.cancelled,
+    t.TicketReclassed: rules_tickets.reclassed,
+    t.TicketRequeued: rules_tickets.requeued,
+    t.TicketEligible: rules_tickets.eligible,
+    t.TicketCalled: rules_calls.ticket_called,
+    t.TicketRecalled: rules_calls.recalled,
+    t.CallAnnounced: rules_calls.announced,
+    t.CallAnnounceFailed: rules_calls.announced,
+    t.TicketMissed: rules_calls.missed,
+    t.TicketReleased: rules_calls.released,
+    t.TicketAbandoned: rules_calls.abandoned,
+    t.TicketHeld: rules_holds.held,
+    t.TicketResumed: rules_holds.resumed,
+    t.TicketTransferred: rules_holds.transferred,
+    t.TicketExpired: rules_day.ticket_expired,
+    t.ServingStarted: rules_servings.started,
+    t.ServingFinished: rules_servings.finished,
+    f.EvaluationOpened: rules_ratings.opened,
+    f.EvaluationShown: rules_ratings.shown,
+    f.EvaluationSubmitted: rules_ratings.submitted,
+    f.EvaluationRejected: rules_ratings.rejected,
+    f.EvaluationExpired: rules_ratings.expired,
+    f.EvaluationDefaulted: rules_ratings.defaulted,
+    f.CaseOpened: rules_ratings.case_opened,
+    f.BookingMade: rules_bookings.made,
+    f.BookingCancelled: rules_bookings.cancelled,
+    f.BookingCheckedIn: rules_bookings.checked_in,
+    f.BookingLapsed: rules_bookings.lapsed,
+    f.StaffSignedOn: rules_counters.signed_on,
+    f.StaffSignedOff: rules_counters.signed_off,
+    f.CounterPaused: rules_counters.paused,
+    f.CounterResumed: rules_counters.resumed,
+    f.CounterSkillsSet: rules_counters.skills_set,
+    f.DeviceRegistered: rules_devices.registered,
+    f.DeviceOnline: rules_devices.online,
+    f.DeviceOffline: rules_devices.moved,
+    f.DeviceStatusChanged: rules_devices.moved,
+    f.DeviceRetired: rules_devices.moved,
+    f.DeviceQuarantined: rules_devices.moved,
+    f.DeviceReadmitted: rules_devices.moved,
+    f.PolicyScheduled: rules_day.policy_scheduled,
+    f.PolicyChanged: rules_day.policy_changed,
+    f.DayOpened: rules_day.day_opened,
+    f.DayClosed: rules_day.day_closed,
+    f.Refused: rules_day.refused,
+}
+assert DECIDE.keys() | {c.Tick} == set(c.COMMANDS), "every command has its rule; Tick has `due`"
+assert EVOLVE.keys() == set(f.KIND_OF), "every fact has its fold"
+assert REACT.keys() <= EVOLVE.keys()
+
+
+class Hall:
+    """The writer of one hall. Order of use: `due` until None, `judge`, `decide`, then `evolve` and `react` per fact."""
+
+    __slots__ = ("effects", "state")
+
+    def __init__(self, state: HallState) -> None:
+        self.state = state
+        self.effects = Effects()
+
+    def judge(self, cause: Cause) -> Answer | None:
+        """The first answer of a command that was settled before; None if it is fresh."""
+        windows = self.state.windows.get(cause.device)
+        return windows.judge(cause.boot, cause.seq, cause.body) if windows is not None else None
+
+    def decide(self, command: c.Command, at_ms: int, device: str = "") -> list[Fact]:
+        """The facts that follow: at least one where a device asks, since a refusal is a fact. Reads only."""
+        known = self.state.devices.get(device)
+        if known is not None and known.state is DeviceState.QUARANTINED:
+            return self.refuse(command, Refusal.DEVICE_QUARANTINED, device)
+        outcome = DECIDE[type(command)](self.state, command, at_ms, device)
+        return self.refuse(command, outcome, device) if isinstance(outcome, Refusal) else outcome
+
+    def refuse(self, command: c.Command, reason: Refusal, device: str = "") -> list[Fact]:
+        """The fact of a refusal; a rating that cannot be counted keeps its level."""
+        if isinstance(command, c.SubmitEvaluation):
+            level = command.level if 1 <= command.level <= 5 else 0
+            return [f.EvaluationRejected(reason, level, command.channel, device, command.call, command.key)]
+        return self.refuse_type(c.TYPE_OF[type(command)], reason)
+
+    def refuse_type(self, kind: str, reason: Refusal) -> list[Fact]:
+        """As `refuse`, for a command that could not be read."""
+        return [f.Refused(kind, reason)]
+
+    def due(self, at_ms: int) -> tuple[int, list[Fact]] | None:
+        """The facts of the next deadline due by `at_ms`, and their time; None if nothing is. Call until None."""
+        due_ms = self.state.next_due_ms()
+        if due_ms > at_ms:
+            return None
+        return max(due_ms, self.state.at_ms), rules_day.due_facts(self.state, at_ms)
+
+    def evolve(self, fact: Fact, at_ms: int, cause: Cause | None = None) -> None:
+        """Fold one fact: the only way the state changes. The window of the device learns from its cause."""
+        state = self.state
+        state.n += 1
+        state.at_ms = at_ms
+        EVOLVE[type(fact)](state, fact, at_ms)
+        if cause is not None:
+            self._settle(fact, cause)
+
+    def _settle(self, fact: Fact, cause: Cause) -> None:
+        answer = answer_of(fact)
+        if isinstance(answer, RefusedAnswer) and answer.reason in NEVER_SETTLES:
+            return
+        windows = self.state.windows.get(cause.device)
+        if windows is None:
+            windows = self.state.windows[cause.device] = DeviceWindows()
+        self.state.given_up += windows.settle(cause.boot, cause.seq, cause.body, answer)
+        if type(fact) is t.TicketTaken and not fact.offline:
+            taker = self.state.devices.get(cause.device)
+            if taker is not None:
+                taker.last_take_ms = self.state.at_ms
+                taker.last_service = self.state.rules.services[fact.service][0]
+
+    def react(self, fact: Fact, cause: Cause | None = None) -> None:
+        """Note what the outside must show or do because of a fact just folded."""
+        rule = REACT.get(type(fact))
+        if rule is not None:
+            rule(self.state, fact, self.effects, cause)
+
+    def take_effects(self) -> Effects:
+        """What gathered since the last call."""
+        effects, self.effects = self.effects, Effects()
+        return effects
+
+
+def answer_of(fact: Fact) -> Answer:
+    """What the device hears of a fact."""
+    match fact:
+        case t.TicketTaken():
+            return TicketAnswer(fact.ticket, fact.number, fact.ahead, fact.eta_s, fact.eta_p90_s)
+        case t.TicketCalled() | t.TicketResumed():
+            return CalledAnswer(fact.call, fact.ticket, fact.number, fact.counter)
+        case f.Refused() | f.EvaluationRejected():
+            return RefusedAnswer(fact.reason)
+        case _:
+            return DONE

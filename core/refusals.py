@@ -1,0 +1,86 @@
+"""core/refusals.py: why the hall says no. Stable strings: devices and the journal read them; never renamed."""
+
+from enum import StrEnum
+
+
+class Refusal(StrEnum):
+    """One situation, one reason. Checks run in this order: envelope, permission, existence, state, limits."""
+
+    # The envelope: who speaks, and whether it was said before.
+    BAD_FIELD = "bad_field"
+    UNKNOWN_KIND = "unknown_kind"
+    TOO_LARGE = "too_large"
+    PERSONAL_DATA = "personal_data"
+    DEVICE_UNKNOWN = "device_unknown"
+    WRONG_HALL = "wrong_hall"
+    SEQ_OLD = "seq_old"
+    SEQ_REUSED = "seq_reused"
+    BOOT_RETIRED = "boot_retired"
+    # Permission.
+    FORBIDDEN = "forbidden"
+    DEVICE_QUARANTINED = "device_quarantined"
+    PROFILE_MISMATCH = "profile_mismatch"
+    PICKING_FORBIDDEN = "picking_forbidden"
+    # Existence.
+    SERVICE_UNKNOWN = "service_unknown"
+    CLASS_UNKNOWN = "class_unknown"
+    COUNTER_UNKNOWN = "counter_unknown"
+    TICKET_UNKNOWN = "ticket_unknown"
+    CALL_UNKNOWN = "call_unknown"
+    BOOKING_UNKNOWN = "booking_unknown"
+    VISIT_UNKNOWN = "visit_unknown"
+    DEVICE_EXISTS = "device_exists"
+    # State.
+    WRONG_STATE = "wrong_state"
+    HALL_CLOSED = "hall_closed"
+    SERVICE_CLOSED = "service_closed"
+    DAY_OPEN = "day_open"
+    DAY_CLOSED = "day_closed"
+    VISIT_CLOSED = "visit_closed"
+    VISIT_BUSY = "visit_busy"
+    NOT_SIGNED_ON = "not_signed_on"
+    COUNTER_PAUSED = "counter_paused"
+    COUNTER_BUSY = "counter_busy"
+    COUNTER_TAKEN = "counter_taken"
+    STAFF_ELSEWHERE = "staff_elsewhere"
+    NOT_PAUSED = "not_paused"
+    NOTHING_ELIGIBLE = "nothing_eligible"
+    NOTHING_CALLED = "nothing_called"
+    NOT_SKILLED = "not_skilled"
+    CALL_OVER = "call_over"
+    HELD_ELSEWHERE = "held_elsewhere"
+    SAME_TARGET = "same_target"
+    OPEN_TICKET_EXISTS = "open_ticket_exists"
+    # Limits.
+    PRESSED_TWICE = "pressed_twice"
+    QUOTA_FULL = "quota_full"
+    CLASS_NOT_ALLOWED = "class_not_allowed"
+    NUMBERS_EXHAUSTED = "numbers_exhausted"
+    NUMBER_TAKEN = "number_taken"
+    REPRINT_LIMIT = "reprint_limit"
+    RECALL_LIMIT = "recall_limit"
+    RECALL_TOO_SOON = "recall_too_soon"
+    RETURN_OVER = "return_over"
+    REQUEUE_LIMIT = "requeue_limit"
+    HOLD_LIMIT = "hold_limit"
+    TRANSFER_LIMIT = "transfer_limit"
+    SLOT_FULL = "slot_full"
+    SLOT_PAST = "slot_past"
+    SLOT_OVER = "slot_over"
+    BOOKED_ALREADY = "booked_already"
+    TOO_LATE = "too_late"
+    POLICY_INVALID = "policy_invalid"
+    VERSION_NOT_NEWER = "version_not_newer"
+    # A rating that cannot be counted (EvaluationRejected).
+    ALREADY_RATED = "already_rated"
+    PROMPT_OVER = "prompt_over"
+    WINDOW_OVER = "window_over"
+    NO_SERVING = "no_serving"
+    BAD_TOKEN = "bad_token"  # noqa: S105 - a reason, not a secret
+    LEVEL_UNKNOWN = "level_unknown"
+    OPTION_SET_UNKNOWN = "option_set_unknown"
+    DEFAULT_KEY = "default_key"
+
+
+NEVER_SETTLES = frozenset({Refusal.SEQ_OLD, Refusal.SEQ_REUSED, Refusal.BOOT_RETIRED})
+"""Answers about the envelope itself: they leave a fact, but the numbers of the device stay as they were."""

@@ -1,0 +1,260 @@
+"""core/state.py: all tables of one hall, their digest and their snapshot. state = fold(facts), byte for byte.
+
+Only `evolve` rules write here. `pool`, `deadlines`, `rules` are indices over the tables: rebuilt, never stored.
+"""
+
+import hashlib
+from typing import Final
+
+import msgspec
+from msgspec import Struct
+
+from core.counter import Counter
+from core.deadlines import Deadlines, Due, Entry
+from core.device import Device
+from core.evaluation import Evaluation, EvaluationState
+from core.policy import MINUTE_MS, ClassPart, CounterPart, Policy, ProfilePart, ServicePart
+from core.ranking import ClassRule, RankingPool, ViewTable
+from core.ticket import OPEN, State, Ticket
+from core.visit import Booking, BookingState, Visit
+from core.window import DeviceWindows
+
+FORMAT: Final = 1
+
+
+class Tally(Struct, array_like=True):
+    """How the tickets of the day ended; open states are counted from the table."""
+
+    taken: int = 0
+    served: int = 0
+    cancelled: int = 0
+    abandoned: int = 0
+    expired: int = 0
+
+
+class Tables(Struct, array_like=True):
+    """Everything that a hall knows. `services`: codes by dense index, in journal order."""
+
+    hall: str
+    n: int = 0
+    at_ms: int = 0
+    policy: Policy | None = None
+    pending: Policy | None = None
+    pending_ms: int = 0
+    day: int = 0
+    day_start_ms: int = 0
+    next_cutover_ms: int = 0
+    periods: tuple[tuple[int, int], ...] = ()
+    day_is_open: bool = False
+    first_ticket: int = 1
+    next_ticket: int = 1
+    next_call: int = 1
+    next_visit: int = 1
+    next_booking: int = 1
+    next_case: int = 1
+    given_up: int = 0
+    tally: Tally = msgspec.field(default_factory=Tally)
+    services: list[str] = []
+    numbers: dict[str, int] = {}
+    printed: dict[str, int] = {}
+    taken_of: dict[int, int] = {}
+    tickets: dict[int, Ticket] = {}
+    visits: dict[int, Visit] = {}
+    visit_of_person: dict[str, int] = {}
+    bookings: dict[int, Booking] = {}
+    counters: dict[int, Counter] = {}
+    evaluations: dict[int, Evaluation] = {}
+    devices: dict[str, Device] = {}
+    windows: dict[str, DeviceWindows] = {}
+    calls: dict[int, int] = {}
+    held: dict[int, list[int]] = {}
+    ranking: ViewTable | None = None
+    rings: dict[int, list[int]] = {}
+    last_calls: list[tuple[int, str, int]] = []
+    forgotten_call: int = 0
+
+
+class Rules(Struct):
+    """Look-ups over a policy, so that no rule walks a list."""
+
+    services: dict[str, tuple[int, ServicePart]]
+    classes: dict[str, int]
+    class_codes: list[str]
+    counters: dict[int, CounterPart]
+    profiles: dict[str, ProfilePart]
+
+
+def class_rule(part: ClassPart) -> ClassRule:
+    """The ranking parameters of a class."""
+    return ClassRule(rate=part.rate, head_start_ms=part.head_start_min * MINUTE_MS, tier=part.tier, cap=part.cap)
+
+
+class HallState(Tables):
+    """The tables with their indices. `react` and pictures read it; only `evolve` writes."""
+
+    pool: RankingPool = msgspec.field(default_factory=lambda: RankingPool(()))
+    deadlines: Deadlines = msgspec.field(default_factory=lambda: Deadlines([]))
+    rules: Rules = msgspec.field(default_factory=lambda: Rules({}, {}, [], {}, {}))
+
+    def serial(self, ticket: int) -> int:
+        """The ranking's number of a ticket: from 1 each day."""
+        return ticket - self.first_ticket + 1
+
+    def ticket_of(self, serial: int) -> int:
+        """The inverse of `serial`."""
+        return serial + self.first_ticket - 1
+
+    def t(self, at_ms: int) -> int:
+        """Milliseconds since the business day's midnight: the time of the ranking."""
+        return at_ms - self.day_start_ms
+
+    def admit(self, ticket: Ticket) -> None:
+        """Into the ranking, if the ticket waits and nothing holds it back (early booking, busy visit)."""
+        visit = self.visits.get(ticket.visit)
+        ticket.eligible = not ticket.eligible_ms and not (visit is not None and visit.busy)
+        if ticket.eligible:
+            self.pool.add(self.serial(ticket.ticket), ticket.service, ticket.cls, self.t(ticket.t_eff_ms))
+
+    def withdraw(self, ticket: Ticket) -> None:
+        """Out of the ranking, if it was in."""
+        if ticket.eligible:
+            self.pool.remove(self.serial(ticket.ticket))
+            ticket.eligible = False
+
+    def occupy(self, ticket: Ticket) -> None:
+        """The ticket is at a counter: the rest of its visit steps back, so that nobody is called to two counters."""
+        visit = self.visits.get(ticket.visit)
+        if visit is not None:
+            visit.busy = ticket.ticket
+            for other in self._siblings(visit, ticket):
+                self.withdraw(other)
+
+    def leave(self, ticket: Ticket) -> None:
+        """The ticket has left its counter: the rest of its visit may be called again."""
+        self.calls.pop(ticket.call, None)
+        visit = self.visits.get(ticket.visit)
+        if visit is not None:
+            visit.busy = 0
+            for other in self._siblings(visit, ticket):
+                self.admit(other)
+
+    def _siblings(self, visit: Visit, ticket: Ticket) -> list[Ticket]:
+        others = [self.tickets[other] for other in visit.tickets if other != ticket.ticket]
+        return [other for other in others if other.state is State.WAITING]
+
+    def end(self, ticket: Ticket) -> None:
+        """The ticket has ended: out of the ranking, of hold and of its visit."""
+        self.withdraw(ticket)
+        ticket.until_ms = 0
+        visit = self.visits.get(ticket.visit)
+        if visit is not None:
+            visit.tickets.remove(ticket.ticket)
+
+    def unhold(self, ticket: Ticket) -> None:
+        """No longer on hold at its counter."""
+        here = self.held[ticket.counter]
+        here.remove(ticket.ticket)
+        if not here:
+            del self.held[ticket.counter]
+
+    def next_due_ms(self) -> int:
+        """When time itself will next produce a fact (UTC ms)."""
+        return self.deadlines.next_ms(self.holds)
+
+    def holds(self, entry: Entry) -> bool:
+        """Whether a deadline still means anything."""
+        due_ms, what, ident = entry
+        if what is Due.EVALUATION_OVER:
+            evaluation = self.evaluations.get(ident)
+            return evaluation is not None and evaluation.state is EvaluationState.OPENED
+        if what is Due.CUTOVER:
+            return self.policy is not None and ident == self.day and due_ms == self.next_cutover_ms
+        if what is Due.POLICY:
+            return self.pending is not None and self.pending_ms == due_ms
+        if what is Due.BOOKING_LAPSE:
+            booking = self.bookings.get(ident)
+            return booking is not None and booking.state is BookingState.MADE
+        ticket = self.tickets.get(ident)
+        return ticket is not None and due_ms == _due_of(ticket, what)
+
+    def counted(self) -> dict[State, int]:
+        """How many tickets of the day are in each open state."""
+        counts = dict.fromkeys(OPEN, 0)
+        for ticket in self.tickets.values():
+            if ticket.state in counts:
+                counts[ticket.state] += 1
+        return counts
+
+    def snapshot(self) -> bytes:
+        """The tables as MessagePack; equal states give equal bytes."""
+        self.ranking = self.pool.profiles()
+        self.rings = self.pool.rings()
+        return _ENCODER.encode([getattr(self, name) for name in FIELDS])
+
+    def digest(self) -> str:
+        """SHA-256 of the snapshot: what replay is compared with."""
+        return hashlib.sha256(self.snapshot()).hexdigest()
+
+
+_ENCODER: Final = msgspec.msgpack.Encoder()
+_DECODER: Final = msgspec.msgpack.Decoder(Tables)
+FIELDS: Final = Tables.__struct_fields__
+
+
+def _due_of(ticket: Ticket, what: Due) -> int:
+    """When `what` is due for a ticket as it is now; 0: never."""
+    if what is Due.ELIGIBLE:
+        return ticket.eligible_ms if ticket.state is State.WAITING else 0
+    if what is Due.RETURN_OVER:
+        return ticket.until_ms if ticket.state is State.MISSED else 0
+    if what is Due.HOLD_OVER:
+        return ticket.until_ms if ticket.state is State.HELD else 0
+    return ticket.until_ms if ticket.state is State.CALLED else 0
+
+
+def restored(data: bytes) -> HallState:
+    """The state of a snapshot, its indices rebuilt. msgspec.DecodeError when the bytes are none."""
+    tables = _DECODER.decode(data)
+    state = HallState(*[getattr(tables, name) for name in FIELDS])
+    if state.policy is not None:
+        state.rules = compiled(state.policy, state.services)
+        rules = [class_rule(part) for part in state.policy.classes]
+        waiting = [t for t in state.tickets.values() if t.state is State.WAITING and t.eligible]
+        assert state.ranking is not None, "a snapshot with a policy has its ranking table"
+        state.pool = RankingPool.rebuilt(
+            rules,
+            state.ranking,
+            [(state.serial(t.ticket), t.service, t.cls, state.t(t.t_eff_ms)) for t in waiting],
+        )
+        state.pool.restore_rings(state.rings)
+    state.deadlines = Deadlines(_deadlines(state))
+    return state
+
+
+def compiled(policy: Policy, codes: list[str]) -> Rules:
+    """The look-ups of a policy; every service of it must already have its index in `codes`."""
+    index = {code: i for i, code in enumerate(codes)}
+    return Rules(
+        services={part.code: (index[part.code], part) for part in policy.services},
+        classes={part.code: i for i, part in enumerate(policy.classes)},
+        class_codes=[part.code for part in policy.classes],
+        counters={part.no: part for part in policy.counters},
+        profiles={part.id: part for part in policy.profiles},
+    )
+
+
+def _deadlines(state: HallState) -> list[Entry]:
+    """Every deadline that holds, from the tables."""
+    entries: list[Entry] = []
+    for ticket in state.tickets.values():
+        for what in (Due.ELIGIBLE, Due.RETURN_OVER, Due.HOLD_OVER, Due.NO_ARRIVAL):
+            due_ms = _due_of(ticket, what)
+            if due_ms:
+                entries.append((due_ms, what, ticket.ticket))
+    entries += [(e.due_ms, Due.EVALUATION_OVER, e.call) for e in state.evaluations.values()]
+    entries += [(b.lapse_ms, Due.BOOKING_LAPSE, b.booking) for b in state.bookings.values()]
+    if state.policy is not None:
+        entries.append((state.next_cutover_ms, Due.CUTOVER, state.day))
+    if state.pending is not None:
+        entries.append((state.pending_ms, Due.POLICY, 0))
+    return [entry for entry in entries if state.holds(entry)]
