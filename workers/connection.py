@@ -91,7 +91,7 @@ class Connection(asyncio.Protocol):
             why = f"protocol error: {event.name} in {self.state.name} {why}"
             self.stats.protocol_errors += 1
             self._write(self.complaint)
-            target = State.BACKOFF
+            target = State.CLOSED if self.within(State.DRAINING) else State.BACKOFF
         if target is not self.state:
             before, self.state = self.state, target
             self._enter[target](before, why or event.name.lower())
@@ -146,7 +146,7 @@ class Connection(asyncio.Protocol):
     def _enter_closed(self, before: State, why: str) -> None:
         self._stopped.set()
         self._forget()
-        if before in CONNECTED:
+        if before in CONNECTED and self.complaint not in self._out:
             self._write(self.goodbye)
         if self._dialing is not None:
             self._dialing.reschedule(asyncio.get_running_loop().time())  # nobody waits for this dial any more

@@ -213,9 +213,10 @@ class Link(Connection):
         taken, answered = self._take(self._rest + data if self._rest else data)
         if not self.within(*CONNECTED):
             return
-        self._heard = asyncio.get_running_loop().time()
-        self.stats.messages_in += taken
-        self._inbox.wake()
+        if taken:
+            self._heard = asyncio.get_running_loop().time()
+            self.stats.messages_in += taken
+            self._inbox.wake()
         if answered:
             self._sender.room()
             self._stirred.set()
@@ -239,8 +240,7 @@ class Link(Connection):
             if takes and type(packet) is mqtt5.PublishPacket:
                 topic, packet_id = packet.topic, packet.packet_id
                 if topic == PROBE:
-                    self._inbox.probes += 1
-                    others = True
+                    self._probe_came()
                 elif packet_id is None and self._overfull():
                     continue
                 inputs.append(Input(topic, packet.payload, at_ms, packet.retain))
@@ -255,6 +255,12 @@ class Link(Connection):
                 takes = self.state in TAKING
         self._rest = data[at:]
         return len(inputs) - self._inbox.probes - before, others
+
+    def _probe_came(self) -> None:
+        """The broker still delivers. It is acknowledged in its turn."""
+        self._heard = asyncio.get_running_loop().time()
+        self._inbox.probes += 1
+        self._inbox.wake()
 
     def _overfull(self) -> bool:
         """QoS 0 beyond the bound is dropped: its sender asked for no promise."""
@@ -281,7 +287,9 @@ class Link(Connection):
 
     def _suback_came(self, packet: mqtt5.SubAckPacket) -> None:
         wanted, granted = self._subscribing.pop(packet.packet_id, None), [int(one) for one in packet.reason_codes]
-        if wanted != granted:
+        if wanted is None:
+            self._on(Event.GARBAGE, "a SUBACK nobody asked for")
+        elif wanted != granted:
             self.stats.refused += 1
             self._on(Event.REFUSED, f"subscription refused: wanted {wanted}, granted {granted}")
         elif not self._subscribing:
