@@ -241,7 +241,7 @@ class PolicyChanged(Fact, frozen=True):
 
 
 class DayOpened(Fact, frozen=True):
-    """A business day began. `day_start_ms`: local midnight, `periods`: opening hours, `next_cutover_ms`: its end; UTC."""
+    """A business day began: its local midnight, its end (`next_cutover_ms`) and opening hours (`periods`), all UTC."""
 
     day: int
     day_start_ms: int

@@ -188,6 +188,10 @@ class Views:
         """What the counters of this profile serve."""
         return self._profiles[profile].skills
 
+    def length(self, view: int) -> int:
+        """How many wait in a view."""
+        return sum(map(len, self._views[view].lanes))
+
     def service_view(self, service: int) -> int:
         """The view of this service alone: for the printed number and the order of re-entry."""
         return self._service_views[service]
