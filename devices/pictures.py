@@ -1,0 +1,146 @@
+"""devices/pictures.py: what each screen must show. Pure: equal states, equal pictures."""
+
+from typing import Final
+
+from msgspec import Struct
+
+from core.counter import Counter, CounterState
+from core.device import Device, DeviceState
+from core.evaluation import EvaluationState
+from core.state import HallState
+
+ROWS: Final = 40
+STATUS: Final = {
+    CounterState.CLOSED: "closed",
+    CounterState.IDLE: "idle",
+    CounterState.CALLED: "calling",
+    CounterState.SERVING: "serving",
+    CounterState.PAUSED: "paused",
+}
+AT_COUNTER: Final = ("counter_screen", "caller", "evaluator")
+SHARED: Final = ("board", "kiosk", "self_service")
+
+
+class CounterPicture(Struct, frozen=True, tag_field="type", tag="counter"):
+    """A counter's screen (窗口屏): the number called or served there."""
+
+    counter: int
+    number: str
+    status: str
+    staff: str
+
+
+class CallerPicture(Struct, frozen=True, tag_field="type", tag="caller"):
+    """A keypad's display (叫号器): three digits and the people waiting for this counter."""
+
+    counter: int
+    number: str
+    status: str
+    waiting: int
+    held: int
+
+
+class EvaluatorPicture(Struct, frozen=True, tag_field="type", tag="evaluator"):
+    """An evaluator (评价器): `rating` asks for `call` until `until_ms` by the device's own clock."""
+
+    counter: int
+    phase: str
+    staff: str
+    call: int
+    until_ms: int
+    option_set: str
+
+
+class Line(Struct, frozen=True, array_like=True):
+    """One call on a board: call, number, counter."""
+
+    call: int
+    number: str
+    counter: int
+
+
+class BoardPicture(Struct, frozen=True, tag_field="type", tag="board"):
+    """The hall board (综合屏): the last calls, newest last, and who waits for what."""
+
+    calls: list[Line]
+    waiting: list[tuple[str, int]]
+
+
+class KioskPicture(Struct, frozen=True, tag_field="type", tag="kiosk"):
+    """A kiosk (取号机): whether the day is open, people waiting and places left (-1: no limit) by service."""
+
+    open: bool
+    services: list[tuple[str, int, int]]
+
+
+Picture = CounterPicture | CallerPicture | EvaluatorPicture | BoardPicture | KioskPicture
+
+
+def draw(state: HallState, device: Device) -> Picture | None:
+    """The picture of one device; None if its kind shows nothing."""
+    if device.kind == "board":
+        return board(state)
+    if device.kind in ("kiosk", "self_service"):
+        return kiosk(state)
+    counter = state.counters.get(device.counter)
+    if counter is None or device.state is DeviceState.RETIRED:
+        return None
+    if device.kind == "counter_screen":
+        return CounterPicture(counter.counter, number_at(state, counter), STATUS[counter.state], counter.staff)
+    if device.kind == "caller":
+        return caller(state, counter)
+    return evaluator(state, counter) if device.kind == "evaluator" else None
+
+
+def number_at(state: HallState, counter: Counter) -> str:
+    """The number at a counter, or nothing."""
+    return state.tickets[counter.ticket].number if counter.ticket else ""
+
+
+def caller(state: HallState, counter: Counter) -> CallerPicture:
+    """The keypad's display."""
+    waiting = state.pool.length(state.pool.view_of(counter.profile))
+    held = len(state.held.get(counter.counter, ()))
+    return CallerPicture(counter.counter, number_at(state, counter), STATUS[counter.state], waiting, held)
+
+
+def evaluator(state: HallState, counter: Counter) -> EvaluatorPicture:
+    """Asks for the last finished serving until its prompt is over or it is rated."""
+    assert state.policy is not None
+    rules = state.policy.evaluation
+    evaluation = state.evaluations.get(counter.last_call)
+    phase, call, until_ms = "idle", 0, 0
+    if counter.state is CounterState.CLOSED:
+        phase = "signed_out"
+    elif counter.state is CounterState.PAUSED:
+        phase = "paused"
+    elif evaluation is not None and evaluation.state is EvaluationState.OPENED:
+        phase, call, until_ms = "rating", evaluation.call, evaluation.opened_ms + rules.prompt_s * 1000
+    return EvaluatorPicture(counter.counter, phase, counter.staff, call, until_ms, rules.options)
+
+
+def waiting_by_service(state: HallState) -> list[tuple[str, int]]:
+    """People waiting by service, in the order of the policy."""
+    assert state.policy is not None
+    pool, services = state.pool, state.rules.services
+    return [
+        (part.code, pool.length(pool.service_view(services[part.code][0]))) for part in state.policy.services[:ROWS]
+    ]
+
+
+def board(state: HallState) -> BoardPicture:
+    """The hall board."""
+    return BoardPicture([Line(*call) for call in state.last_calls], waiting_by_service(state))
+
+
+def kiosk(state: HallState) -> KioskPicture:
+    """The kiosk's choice."""
+    assert state.policy is not None
+    rows = []
+    for (code, waiting), part in zip(waiting_by_service(state), state.policy.services, strict=False):
+        taken = state.taken_of.get(state.rules.services[code][0], 0)
+        rows.append((code, waiting, part.quota_day - taken if part.quota_day else -1))
+    return KioskPicture(state.day_is_open, rows)
+
+
+assert set(STATUS) == set(CounterState)

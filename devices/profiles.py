@@ -1,0 +1,46 @@
+"""devices/profiles.py: which commands each kind of device may send. A new kind is one entry here, and its vectors."""
+
+from typing import Final
+
+from core import commands as c
+
+Commands = frozenset[type[c.Command]]
+
+_KIOSK: Final[Commands] = frozenset(
+    {c.TakeTicket, c.CancelTicket, c.ReprintTicket, c.ReportPrint, c.RequeueTicket, c.CheckInBooking}
+)
+_CALLER: Final[Commands] = frozenset(
+    {
+        c.CallNext,
+        c.CallTicket,
+        c.RecallTicket,
+        c.MissTicket,
+        c.ReleaseTicket,
+        c.AbandonTicket,
+        c.HoldTicket,
+        c.ResumeTicket,
+        c.TransferTicket,
+        c.StartServing,
+        c.FinishServing,
+        c.PauseCounter,
+        c.ResumeCounter,
+        c.SignOnStaff,
+        c.SignOffStaff,
+        c.CancelTicket,
+        c.RequeueTicket,
+        c.ReclassTicket,
+    }
+)
+_REPORTS: Final[Commands] = frozenset({c.ReportCall})
+_RATES: Final[Commands] = frozenset({c.SubmitEvaluation, c.ReportShown})
+ALLOWED: Final[dict[str, Commands]] = {
+    "kiosk": _KIOSK,
+    "self_service": _KIOSK | {c.SubmitEvaluation},
+    "caller": _CALLER,
+    "counter_screen": _REPORTS,
+    "board": _REPORTS,
+    "voice": _REPORTS,
+    "evaluator": _RATES,
+    "peripheral": frozenset(),
+    "sensor": frozenset(),
+}
