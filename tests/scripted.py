@@ -1,9 +1,9 @@
-"""tests/scripted.py: a broker that does what the test says, packet by packet, and a link that remembers its transitions."""
+"""tests/scripted.py: a broker that does what the test says, and a link that remembers its transitions."""
 
 import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from random import Random
 from typing import Any
 
@@ -69,10 +69,8 @@ class Peer:
 
     async def close(self) -> None:
         self.writer.close()
-        try:
+        with suppress(OSError):
             await self.writer.wait_closed()
-        except OSError:
-            pass
 
     async def connack(self, session_present: bool = False, **more: Any) -> Any:
         """CONNECT answered."""
@@ -173,6 +171,28 @@ async def running(link: Link) -> AsyncIterator[asyncio.Task[None]]:
         task.cancel()
         await asyncio.wait([task])
         await until(lambda: link._transport is None)
+
+
+@asynccontextmanager
+async def session(**settings: Any) -> AsyncIterator[tuple[ObservedLink, Peer, ScriptedBroker]]:
+    """A live link, its peer, and the broker that will see it come back. Ended quietly."""
+    async with ScriptedBroker() as broker:
+        link = ObservedLink(broker.url, **settings)
+        async with running(link):
+            peer = await broker.accept()
+            await peer.greet()
+            await until(lambda: link.lives)
+            yield link, peer, broker
+
+
+async def take(link: Link, count: int) -> list[Any]:
+    """Batches with at least so many inputs together."""
+    batches: list[Any] = []
+    async for batch in link.batches():
+        batches.append(batch)
+        if sum(map(len, batches)) >= count:
+            break
+    return batches
 
 
 def play(scenario: Callable[[], Any], timeout_s: float = 20) -> None:

@@ -1,4 +1,4 @@
-"""workers/link_states.py: every arrow of the table is walked against a scripted broker; what it does not name ends in 0x82."""
+"""workers/link_states.py: every arrow of the table is walked; what it does not name ends in 0x82."""
 
 import asyncio
 import itertools

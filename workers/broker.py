@@ -76,7 +76,7 @@ persistence_location /var/lib/mosquitto/
 
 
 def mosquitto_conf(port: int | None = None, directory: str = "") -> str:
-    """The file of deploy/mosquitto. With a port: the same queues and limits on the loopback, without TLS, names and ACL."""
+    """The file of deploy/mosquitto. With a port: the same queues and limits on the loopback, no TLS, names or ACL."""
     if port is None:
         return MOSQUITTO_HALL + MOSQUITTO_TUNING
     return f"listener {port} {LOOPBACK}\nallow_anonymous true\npersistence_location {directory}/" + MOSQUITTO_TUNING
