@@ -60,7 +60,8 @@ class Connection(asyncio.Protocol):
 
     async def run(self) -> None:
         """Connects, and again, until stopped or cancelled. Raises TakenOver, and nothing else of the broker's doing."""
-        self._on(Event.START)
+        if self.within(State.IDLE):  # else it was stopped before it began
+            self._on(Event.START)
         try:
             while self.within(State.DIALING):
                 await self._dial()
