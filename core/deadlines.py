@@ -40,6 +40,10 @@ class Deadlines:
         """`what` about `ident` is due at `due_ms` (UTC)."""
         heappush(self._heap, (due_ms, what, ident))
 
+    def first_ms(self) -> int:
+        """When the next entry is due, dead or not: a cheap first look."""
+        return self._heap[0][0] if self._heap else NEVER
+
     def next_ms(self, holds: Callable[[Entry], bool]) -> int:
         """When the next entry that still holds is due; NEVER if there is none. Drops dead heads."""
         heap = self._heap

@@ -1,0 +1,46 @@
+"""workers/clock.py: where time comes from. UTC milliseconds, stamped once where an input is read.
+
+A simulated day runs at `speed`: hall time = origin + (now - anchor) * speed; with an anchor it goes on after a restart.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+
+
+class Clock:
+    """Milliseconds of the hall. Speed 1 is real time; `origin_ms` and `anchor_ms` then mean nothing."""
+
+    __slots__ = ("_anchor_ms", "_origin_ms", "speed")
+
+    def __init__(self, speed: int = 1, origin_ms: int = 0, anchor_ms: int = 0) -> None:
+        self.speed = speed
+        self._anchor_ms = anchor_ms or _utc_ms()
+        self._origin_ms = origin_ms or self._anchor_ms
+
+    def now_ms(self) -> int:
+        """UTC ms of the hall, whatever is wrong with the machine's clock; each hall clamps it to never run back."""
+        now_ms = _utc_ms()
+        return now_ms if self.speed == 1 else self._origin_ms + (now_ms - self._anchor_ms) * self.speed
+
+
+def _utc_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+class LagMeter:
+    """How late the loop is: the difference between when a timer should have fired and when it did, seconds."""
+
+    def __init__(self, observe: Callable[[float], None], every_s: float) -> None:
+        self._observe = observe
+        self._every_s = every_s
+
+    async def run(self, beat: Callable[[], None]) -> None:
+        """Task `clock`: calls `beat` every so often, and measures the loop with the same timer."""
+        loop = asyncio.get_running_loop()
+        due = loop.time() + self._every_s
+        while True:
+            await asyncio.sleep(max(0.0, due - loop.time()))
+            self._observe(max(0.0, loop.time() - due))
+            due = max(due + self._every_s, loop.time())
+            beat()

@@ -1,0 +1,223 @@
+"""workers/desk.py: one hall at work: inputs become facts, rows and answers. No await, no I/O; the dispatcher commits.
+
+Per input: what time has brought ─▶ window ─▶ decide ─▶ evolve, react, row, fact by fact ─▶ answer.
+"""
+
+from collections.abc import Callable
+from hashlib import sha256
+from typing import Final
+
+import msgspec
+
+from core import commands as c
+from core import record
+from core.device import DeviceState
+from core.fact import Cause, Fact
+from core.facts import EvaluationRejected, Refused
+from core.hall import Hall
+from core.refusals import Refusal
+from core.window import RefusedAnswer
+from devices import topics, wire
+from devices.profiles import ALLOWED
+from workers.ports import Letter, Outgoing, Part, Row
+from workers.tallies import Tallies
+
+LETTER_MAX: Final = 1024
+FAULT_GAP_MS: Final = 10_000
+LETTERS_A_MINUTE: Final = 10
+MINUTE_MS: Final = 60_000
+RESULTS_BYTES: Final = 180  # at most, of one result: so many fit 16 KiB
+RESULTS_MAX: Final = wire.MAX_PAYLOAD // RESULTS_BYTES
+
+
+class Desk:
+    """The writer of one hall, and what gathered in it since the last commit."""
+
+    __slots__ = ("_answers", "_faults", "_letters", "_quota", "_rows", "_start", "hall", "since_snapshot", "tallies")
+
+    def __init__(self, hall: Hall, tallies: Tallies) -> None:
+        self.hall = hall
+        self.tallies = tallies
+        self.since_snapshot = 0
+        self._rows: list[Row] = []
+        self._start = hall.state.n
+        self._letters: list[Letter] = []
+        self._answers: dict[tuple[str, str], list[wire.Result]] = {}
+        self._faults: dict[str, tuple[int, str]] = {}
+        self._quota: dict[str, tuple[int, int]] = {}
+
+    # What comes in.
+
+    def advance(self, at_ms: int) -> int:
+        """Everything that time has brought, and the stamp to use: never earlier than the hall's last fact."""
+        state = self.hall.state
+        while state.deadlines.first_ms() <= at_ms:
+            due = self.hall.due(at_ms)
+            if due is None:
+                break
+            for fact in due[1]:
+                self._fold(fact, due[0], None)
+        if at_ms < state.at_ms:
+            self.tallies.clock_clamped += 1
+            return state.at_ms
+        return at_ms
+
+    def ask(self, command: c.Command, at_ms: int) -> list[Fact]:
+        """A command of the shell: no cause, no answer kept."""
+        at_ms = self.advance(at_ms)
+        facts = self.hall.decide(command, at_ms)
+        for fact in facts:
+            self._fold(fact, at_ms, None)
+        return facts
+
+    def event(self, device: str, topic: str, payload: bytes, at_ms: int) -> None:
+        """One message of a known device: every event in it, good or bad."""
+        at_ms = self.advance(at_ms)
+        for one in wire.decode(payload, device):
+            if isinstance(one, wire.Heard):
+                self._heard(one, at_ms)
+            else:
+                self._bad(one, device, topic, payload, at_ms)
+
+    def status(self, device: str, topic: str, payload: bytes, at_ms: int) -> None:
+        """A device's own state; only a change leaves a fact."""
+        said = wire.decode_state(payload)
+        if isinstance(said, wire.Bad):
+            return self._bad(said, device, topic, payload, at_ms)
+        if said.state in ("lost", "closed"):
+            self.ask(c.LoseDevice(device, said.boot, said.link), at_ms)
+        else:
+            self.ask(c.HelloDevice(device, said.boot, said.link, said.fw, said.profile, said.faults), at_ms)
+        return None
+
+    def _heard(self, heard: wire.Heard, at_ms: int) -> None:
+        cause, command, hall = heard.cause, heard.command, self.hall
+        answer = hall.judge(cause)
+        if answer is not None:
+            self.tallies.duplicates += 1
+            if isinstance(answer, RefusedAnswer) and answer.reason in _SELF_INFLICTED:
+                self._record(hall.refuse_type(c.TYPE_OF[type(command)], answer.reason), at_ms, cause)
+            return self._answer(cause, wire.result_of(cause.seq, answer, again=True))
+        known = hall.state.devices[cause.device]
+        if type(command) not in ALLOWED.get(known.kind, ()):
+            self.tallies.reject("identity")
+            facts = hall.refuse(command, Refusal.FORBIDDEN, cause.device)
+        else:
+            if heard.age_ms and type(command) is c.TakeTicket and command.number:
+                command = msgspec.structs.replace(command, happened_ms=max(1, at_ms - heard.age_ms))
+            facts = hall.decide(command, at_ms, cause.device)
+        self._record(facts, at_ms, cause)
+        kept = hall.judge(cause)
+        assert kept is not None, "a decided command is settled"
+        return self._answer(cause, wire.result_of(cause.seq, kept, dropped=heard.dropped))
+
+    def _bad(self, bad: wire.Bad, device: str, topic: str, payload: bytes, at_ms: int) -> None:
+        """Counted, answered where there is somebody to answer, kept where a person could make sense of it."""
+        self.tallies.reject(bad.counted)
+        self._keep(topic, bad.reason, payload, at_ms, device, secret=bad.counted == "personal_data")
+        if bad.cause is None:
+            self._fault(device, bad.reason, at_ms)
+            return
+        answer = self.hall.judge(bad.cause)
+        again = answer is not None
+        if answer is None:
+            self._record(self.hall.refuse_type(bad.type, Refusal(bad.reason)), at_ms, bad.cause)
+            answer = self.hall.judge(bad.cause)
+            assert answer is not None, "a refused command is settled"
+        self._answer(bad.cause, wire.result_of(bad.cause.seq, answer, again=again))
+
+    def stranger(self, device: str, reason: Refusal, topic: str, payload: bytes, at_ms: int) -> list[Outgoing]:
+        """A device that is not ours: nothing is recorded but a letter; it is told to keep its events."""
+        self.tallies.reject("identity")
+        self._keep(topic, reason, payload, at_ms, device)
+        told: dict[str, list[wire.Result]] = {}
+        for one in wire.decode(payload, device):
+            if one.cause is not None:
+                told.setdefault(one.cause.boot, []).append(wire.Result(one.cause.seq, refused=reason, keep=True))
+        hall = topic.split("/")[2]
+        return [_ack(hall, device, boot, at_ms, results) for boot, results in told.items()]
+
+    # Facts and answers.
+
+    def _record(self, facts: list[Fact], at_ms: int, cause: Cause) -> None:
+        for fact in facts:
+            self._fold(fact, at_ms, cause)
+
+    def _fold(self, fact: Fact, at_ms: int, cause: Cause | None) -> None:
+        """Evolve, react, one row."""
+        hall = self.hall
+        hall.evolve(fact, at_ms, cause)
+        hall.react(fact, cause)
+        kind, v, payload = record.encode(fact, cause)
+        if cause is None:
+            self._rows.append(Row(at_ms, kind, v, "", "", 0, payload))
+        else:
+            self._rows.append(Row(at_ms, kind, v, cause.device, cause.boot, cause.seq, payload))
+        self.tallies.fact(kind)
+        if type(fact) is Refused or type(fact) is EvaluationRejected:
+            self.tallies.refuse(fact.reason)
+
+    def _answer(self, cause: Cause, result: wire.Result) -> None:
+        key = (cause.device, cause.boot)
+        found = self._answers.get(key)
+        if found is None:
+            self._answers[key] = [result]
+        else:
+            found.append(result)
+
+    def _fault(self, device: str, reason: str, at_ms: int) -> None:
+        """At most one fault in 10 s and device."""
+        last_ms, _ = self._faults.get(device, (-FAULT_GAP_MS, ""))
+        if at_ms - last_ms >= FAULT_GAP_MS:
+            self._faults[device] = (at_ms, reason)
+            self._answers.setdefault((device, ""), [])
+
+    def _keep(self, topic: str, reason: str, payload: bytes, at_ms: int, device: str, *, secret: bool = False) -> None:
+        """A dead letter, at most 10 a minute and device. Where personal data may stand in it: its digest and length."""
+        since_ms, count = self._quota.get(device, (at_ms, 0))
+        if at_ms - since_ms >= MINUTE_MS:
+            since_ms, count = at_ms, 0
+        self._quota[device] = (since_ms, count + 1)
+        if count >= LETTERS_A_MINUTE:
+            return
+        kept = f"{len(payload)} bytes".encode() if secret else payload[:LETTER_MAX]
+        self._letters.append(Letter(at_ms, topic, str(reason), sha256(payload).digest(), kept))
+
+    # What goes out.
+
+    def part(self) -> Part | None:
+        """What this commit adds; None if nothing."""
+        if not self._rows and not self._letters:
+            return None
+        part = Part(self.hall.state.hall, self._start, self._rows, self._letters)
+        self.since_snapshot += len(self._rows)
+        self._rows, self._letters, self._start = [], [], self.hall.state.n
+        return part
+
+    def answers(self, now_ms: Callable[[], int]) -> list[Outgoing]:
+        """The acknowledgements of this commit: grouped by device and boot, none above 16 KiB."""
+        if not self._answers:
+            return []
+        answers, self._answers = self._answers, {}
+        hall, at_ms, found = self.hall.state.hall, now_ms(), []
+        for (device, boot), results in answers.items():
+            if not boot:
+                fault = self._faults[device][1]
+                payload = wire.encode(wire.Ack("", at_ms, [], fault))
+                found.append(Outgoing(topics.build(hall, device, topics.ACK), payload))
+                continue
+            for at in range(0, len(results), RESULTS_MAX):
+                found.append(_ack(hall, device, boot, at_ms, results[at : at + RESULTS_MAX]))
+        return found
+
+    def knows(self, device: str) -> bool:
+        """Whether the device is registered here."""
+        known = self.hall.state.devices.get(device)
+        return known is not None and known.state is not DeviceState.RETIRED
+
+
+_SELF_INFLICTED: Final = frozenset({Refusal.SEQ_OLD, Refusal.SEQ_REUSED, Refusal.BOOT_RETIRED})
+
+
+def _ack(hall: str, device: str, boot: str, at_ms: int, results: list[wire.Result]) -> Outgoing:
+    return Outgoing(topics.build(hall, device, topics.ACK), wire.encode(wire.Ack(boot, at_ms, results)))

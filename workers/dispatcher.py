@@ -1,0 +1,185 @@
+"""workers/dispatcher.py: the loop from bytes to durable fact. Its order is the promise.
+
+decide and fold what gathered ─▶ append, durable ─▶ PUBACK, in order ─▶ answers, orders, screens ─▶ upkeep
+A failure between fold and the end of append ends the process: memory is ahead of disk, and replay settles it.
+"""
+
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol
+
+from core import commands as c
+from core.hall import Hall
+from core.refusals import Refusal
+from core.state import HallState
+from devices import topics
+from workers.desk import Desk
+from workers.ports import Inbox, Input, Journal, Outbox, Outgoing, Part
+from workers.speaker import Speaker
+from workers.tallies import Tallies
+
+ROUTES_MAX: Final = 100_000
+
+
+class Upkeep(Protocol):
+    """What the store wants between two batches, after the acknowledgements."""
+
+    async def __call__(self, idle: bool) -> None: ...
+
+
+class Route:
+    """Where a topic leads; remembered, since topics come again and again."""
+
+    __slots__ = ("desk", "device", "leaf")
+
+    def __init__(self, desk: Desk | None, device: str, leaf: str) -> None:
+        self.desk, self.device, self.leaf = desk, device, leaf
+
+
+class Dispatcher:
+    """All halls of a process behind one inbox. Nothing is heard outside before it is durable."""
+
+    def __init__(
+        self,
+        halls: Sequence[Hall],
+        *,
+        inbox: Inbox,
+        journal: Journal,
+        outbox: Outbox,
+        upkeep: Callable[[bool], Awaitable[None]],
+        now_ms: Callable[[], int],
+        epoch: int,
+        tallies: Tallies,
+    ) -> None:
+        self._inbox, self._journal, self._outbox, self._upkeep = inbox, journal, outbox, upkeep
+        self._now_ms = now_ms
+        self.tallies = tallies
+        self.desks = {hall.state.hall: Desk(hall, tallies) for hall in halls}
+        self._speakers = {hall.state.hall: Speaker(hall, epoch, now_ms, _real_ms) for hall in halls}
+        self._routes: dict[str, Route] = {}
+        self._touched: dict[str, Desk] = {}
+        self._nowhere = Desk(Hall(HallState("_core")), tallies)
+        self._asked: list[tuple[str, c.Command]] = []
+        self._repaint = self._sync = False
+        self.moved_at = time.monotonic()
+
+    # What others may ask of the loop. It is woken by the inbox's nudge.
+
+    def repaint(self, *, sync: bool) -> None:
+        """Every screen again; with `sync`, devices are told to resend."""
+        self._repaint = True
+        self._sync = self._sync or sync
+
+    def ask(self, hall: str, command: c.Command) -> None:
+        """A command of the shell, decided with the next batch."""
+        self._asked.append((hall, command))
+
+    def restless(self) -> bool:
+        """Whether something waits for no input: a deadline, a picture, a request."""
+        now_ms = self._now_ms()
+        return bool(self._asked or self._repaint) or any(
+            self._speakers[name].stale or desk.hall.state.deadlines.first_ms() <= now_ms
+            for name, desk in self.desks.items()
+        )
+
+    # The loop.
+
+    async def serve(self) -> None:
+        """Task `dispatcher`: until the inbox ends."""
+        async for batch in self._inbox.batches():
+            started = time.perf_counter()
+            parts, told = self.fold(batch)
+            self.tallies.core_seconds += time.perf_counter() - started
+            if parts:
+                await self._journal.append(parts)
+            messages = [*told, *self._messages()]
+            await self._inbox.settle(batch)
+            if batch:
+                self.tallies.acknowledge.observe(time.perf_counter() - started, len(batch))
+            if messages:
+                await self._outbox.emit(messages)
+            await self._upkeep(not batch)
+            self.moved_at = time.monotonic()
+
+    def fold(self, batch: Sequence[Input]) -> tuple[list[Part], list[Outgoing]]:
+        """Decide and evolve a whole batch. No await inside. The second list is for devices of no hall of ours."""
+        told: list[Outgoing] = []
+        touched = self._touched
+        for one in batch:
+            route = self._routes.get(one.topic) or self._route(one.topic)
+            desk = route.desk
+            if desk is None:
+                told += self._astray(route, one)
+                continue
+            touched[desk.hall.state.hall] = desk
+            if route.leaf == topics.EVENT:
+                if desk.knows(route.device):
+                    desk.event(route.device, one.topic, one.payload, one.at_ms)
+                else:
+                    told += desk.stranger(
+                        route.device, Refusal.DEVICE_UNKNOWN, one.topic, one.payload, desk.advance(one.at_ms)
+                    )
+            else:
+                self._status(desk, route, one)
+        self.tallies.messages += len(batch)
+        self._shell()
+        parts = [part for desk in touched.values() if (part := desk.part()) is not None]
+        letters = self._nowhere.part()
+        if letters is not None:
+            parts.append(letters)
+        return parts, told
+
+    def _status(self, desk: Desk, route: Route, one: Input) -> None:
+        if desk.knows(route.device):
+            desk.status(route.device, one.topic, one.payload, one.at_ms)
+        else:
+            desk.tallies.reject("identity")
+
+    def _shell(self) -> None:
+        """What the shell asked, and what time has brought to halls that heard nothing."""
+        now_ms = self._now_ms()
+        asked, self._asked = self._asked, []
+        for name, command in asked:
+            self._touched[name] = desk = self.desks[name]
+            desk.ask(command, now_ms)
+        for name, desk in self.desks.items():
+            if desk.hall.state.deadlines.first_ms() <= now_ms:
+                self._touched[name] = desk
+                desk.advance(now_ms)
+
+    def _route(self, topic: str) -> Route:
+        parts = topics.split(topic)
+        if parts is None:
+            return Route(None, "", "")
+        route = Route(self.desks.get(parts.hall), parts.device, parts.leaf)
+        if len(self._routes) < ROUTES_MAX:
+            self._routes[topic] = route
+        return route
+
+    def _astray(self, route: Route, one: Input) -> list[Outgoing]:
+        """No hall of ours: a letter, and `keep` for a device that can hear it. The link's own probe is neither."""
+        if one.topic == topics.PROBE:
+            return []
+        if route.leaf == topics.EVENT:
+            return self._nowhere.stranger(route.device, Refusal.WRONG_HALL, one.topic, one.payload, one.at_ms)
+        self.tallies.reject("topic")
+        return []
+
+    def _messages(self) -> list[Outgoing]:
+        """Drawn after the commit, before the next fold: the state is what the journal holds."""
+        repaint, sync, self._repaint, self._sync = self._repaint, self._sync, False, False
+        found: list[Outgoing] = []
+        touched, self._touched = self._touched, {}
+        for desk in touched.values():
+            found += desk.answers(self._now_ms)
+        for name, desk in self.desks.items():
+            speaker = self._speakers[name]
+            if name in touched or repaint or speaker.stale:
+                found += speaker.messages(desk.hall.take_effects(), repaint=repaint)
+            if sync:
+                found += speaker.sync()
+        return found
+
+
+def _real_ms() -> int:
+    return time.monotonic_ns() // 1_000_000

@@ -1,0 +1,129 @@
+"""workers/speaker.py: effects of one hall become messages: pictures drawn from the committed state, orders with their id.
+
+Called between a commit and the next fold, so the state is what the journal holds. Pictures that only count people are
+drawn at most once a second and hall: nobody reads faster, and a take would else repaint every keypad.
+"""
+
+from collections.abc import Callable
+from typing import Final
+
+from core.device import Device, DeviceState
+from core.effects import Effects, Print, Say
+from core.hall import Hall
+from devices import pictures, topics, wire
+from workers.ports import Outgoing
+
+WAITING_GAP_MS: Final = 1000
+SAY_LIVES_MS: Final = 30_000
+PRINT_LIVES_MS: Final = 120_000
+SYNC_WITHIN_MS: Final = 2000
+
+
+class Speaker:
+    """Says what a hall's facts mean outside. One a hall; `real_ms` paces, `now_ms` is the hall's clock."""
+
+    def __init__(self, hall: Hall, epoch: int, now_ms: Callable[[], int], real_ms: Callable[[], int]) -> None:
+        self._hall, self._epoch = hall, epoch
+        self._now_ms, self._real_ms = now_ms, real_ms
+        self._known: tuple[int, int] = (-1, -1)
+        self._at_counter: dict[int, list[Device]] = {}
+        self._shared: dict[str, list[Device]] = {}
+        self._counting_due_ms = 0
+        self._stale = False
+
+    @property
+    def stale(self) -> bool:
+        """Whether pictures wait for their second to be over."""
+        return self._stale
+
+    def messages(self, effects: Effects, *, repaint: bool = False) -> list[Outgoing]:
+        """Everything to be sent for these effects; all pictures of the hall when `repaint`."""
+        if self._hall.state.policy is None:
+            return []
+        self._learn()
+        found: list[Outgoing] = []
+        for order in effects.orders:
+            found += self._order(order)
+        chosen = self._chosen(effects, repaint)
+        now_ms, revision = self._now_ms(), self._hall.state.n
+        for device in chosen.values():
+            body = pictures.draw(self._hall.state, device)
+            if body is not None:
+                payload = wire.encode(wire.Screen(self._epoch, revision, now_ms, body))
+                found.append(Outgoing(self._topic(device, topics.SCREEN), payload, retain=True))
+        return found
+
+    def sync(self) -> list[Outgoing]:
+        """To every device: publish your birth, resend your outbox."""
+        self._learn()
+        now_ms = self._now_ms()
+        order = wire.Message(self._hall.state.n, now_ms, now_ms + SAY_LIVES_MS, wire.DeviceSync(now_ms, SYNC_WITHIN_MS))
+        payload = wire.encode(order)
+        devices = self._hall.state.devices.values()
+        return [Outgoing(self._topic(one, topics.COMMAND), payload) for one in devices if one.state is not _GONE]
+
+    def _learn(self) -> None:
+        """Which devices stand where; anew when the policy or the registry has changed."""
+        state = self._hall.state
+        version = (state.policy.version if state.policy else 0, len(state.devices))
+        if version == self._known:
+            return
+        self._known, self._at_counter, self._shared = version, {}, {}
+        for device in state.devices.values():
+            if device.kind in pictures.AT_COUNTER:
+                self._at_counter.setdefault(device.counter, []).append(device)
+            else:
+                self._shared.setdefault(device.kind, []).append(device)
+
+    def _chosen(self, effects: Effects, repaint: bool) -> dict[str, Device]:
+        chosen: dict[str, Device] = {}
+        for counter in self._at_counter if repaint else effects.counters:
+            for device in self._at_counter.get(counter, ()):
+                chosen[device.device] = device
+        if effects.board or repaint:
+            self._add(chosen, "board")
+        self._stale = self._stale or effects.waiting or effects.kiosks
+        if repaint or (self._stale and self._real_ms() >= self._counting_due_ms):
+            self._stale = False
+            self._counting_due_ms = self._real_ms() + WAITING_GAP_MS
+            for kind in pictures.SHARED:
+                self._add(chosen, kind)
+            for devices in self._at_counter.values():
+                chosen.update({one.device: one for one in devices if one.kind == "caller"})
+        return chosen
+
+    def _add(self, chosen: dict[str, Device], kind: str) -> None:
+        chosen.update({device.device: device for device in self._shared.get(kind, ())})
+
+    def _topic(self, device: Device, leaf: str) -> str:
+        return topics.build(self._hall.state.hall, device.device, leaf)
+
+    def _order(self, order: Say | Print) -> list[Outgoing]:
+        state, now_ms = self._hall.state, self._now_ms()
+        if isinstance(order, Print):
+            ticket = state.tickets.get(order.ticket)
+            body = wire.KioskPrint(order.ticket, ticket.number if ticket else "")
+            return self._send(order.n, now_ms, order.at_ms + PRINT_LIVES_MS, body, [order.device])
+        if now_ms > order.at_ms + SAY_LIVES_MS:
+            return []
+        voices = [one.device for one in self._shared.get("voice", ()) if not one.zone or one.zone == order.zone]
+        text = spoken(order.number, order.counter, order.lang)
+        said = wire.VoiceSay(order.call, text, order.lang)
+        return self._send(order.n, now_ms, order.at_ms + SAY_LIVES_MS, said, voices)
+
+    def _send(
+        self, n: int, now_ms: int, until_ms: int, body: wire.VoiceSay | wire.KioskPrint, devices: list[str]
+    ) -> list[Outgoing]:
+        payload = wire.encode(wire.Message(n, now_ms, until_ms, body))
+        hall = self._hall.state.hall
+        return [Outgoing(topics.build(hall, one, topics.COMMAND), payload, hall=hall, n=n) for one in devices]
+
+
+_GONE: Final = DeviceState.RETIRED
+
+
+def spoken(number: str, counter: int, lang: str) -> str:
+    """The words of a call; digits are read singly by the voice box."""
+    if lang == "en":
+        return f"Number {number}, please come to counter {counter}"
+    return f"请{number}号到{counter}号窗口"

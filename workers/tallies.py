@@ -1,0 +1,79 @@
+"""workers/tallies.py: plain counters of the dispatcher. An event costs a list slot, not a labelled metric."""
+
+from typing import Final
+
+from core.facts import KINDS
+from core.refusals import Refusal
+
+BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
+REASONS: Final = ("syntax", "schema", "unknown_kind", "size", "topic", "identity", "personal_data")
+
+
+class Buckets:
+    """A histogram: counts by upper limit, seconds; the last slot is everything above."""
+
+    __slots__ = ("counts", "limits", "total")
+
+    def __init__(self, limits: tuple[float, ...] = BUCKETS) -> None:
+        self.limits = limits
+        self.counts = [0] * (len(limits) + 1)
+        self.total = 0.0
+
+    def observe(self, value: float, times: int = 1) -> None:
+        """`times` observations of `value`."""
+        slot = 0
+        for limit in self.limits:
+            if value <= limit:
+                break
+            slot += 1
+        self.counts[slot] += times
+        self.total += value * times
+
+
+class Tallies:
+    """What the dispatcher counts. Every key exists from the start, so that a panel of errors shows 0."""
+
+    __slots__ = (
+        "acknowledge",
+        "clock_clamped",
+        "commit",
+        "core_seconds",
+        "duplicates",
+        "facts",
+        "loop_lag",
+        "messages",
+        "refused",
+        "rejected",
+        "retries",
+        "snapshots",
+    )
+
+    def __init__(self) -> None:
+        self.messages = 0
+        self.facts: list[int] = [0] * (max(KINDS) + 1)
+        self.refused: dict[str, int] = {str(reason): 0 for reason in Refusal}
+        self.rejected: dict[str, int] = dict.fromkeys(REASONS, 0)
+        self.retries: dict[str, int] = {"SQLITE_FULL": 0, "SQLITE_BUSY": 0}
+        self.duplicates = 0
+        self.clock_clamped = 0
+        self.snapshots = 0
+        self.core_seconds = 0.0
+        self.commit = Buckets()
+        self.acknowledge = Buckets()
+        self.loop_lag = Buckets()
+
+    def fact(self, kind: int) -> None:
+        """One fact of this kind was folded."""
+        self.facts[kind] += 1
+
+    def refuse(self, reason: str) -> None:
+        """The hall said no."""
+        self.refused[reason] += 1
+
+    def reject(self, reason: str) -> None:
+        """Something arrived that is no command of ours."""
+        self.rejected[reason] += 1
+
+    def retry(self, error: str) -> None:
+        """A commit is tried again."""
+        self.retries[error] = self.retries.get(error, 0) + 1
