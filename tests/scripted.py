@@ -1,6 +1,7 @@
 """tests/scripted.py: a broker that does what the test says, and a link that remembers its transitions."""
 
 import asyncio
+import ssl
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -135,7 +136,7 @@ class FixedDelay(Random):
 class ObservedLink(Link):
     """Remembers (state, event, next state), and what it told the outside."""
 
-    def __init__(self, url: str, *, share: float = 0.01, **settings: Any) -> None:
+    def __init__(self, url: str, *, share: float = 0.01, tls: ssl.SSLContext | None = None, **settings: Any) -> None:
         self.seen: list[tuple[State, Event, State]] = []
         self.lives: list[bool] = []
         self.downs: list[str] = []
@@ -145,6 +146,7 @@ class ObservedLink(Link):
             LinkSettings(url, **settings),
             now_ms=lambda: self.clock(),
             random=self.delays,
+            tls=tls,
             on_live=self.lives.append,
             on_down=self.downs.append,
         )

@@ -1,0 +1,260 @@
+"""workers/outbox.py: order, screens newest first, the mark; the whole against a plain model."""
+
+import asyncio
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tests.scripted import until
+from workers.outbox import MqttOutbox
+from workers.ports import Outgoing
+
+
+class FakeLink:
+    """A window, and PUBACKs when the test says so."""
+
+    def __init__(self, window: int = 1_000_000) -> None:
+        self.window = window
+        self.flying: list[Outgoing] = []
+        self.sent: list[Outgoing] = []
+        self.wants: list[bool] = []
+        self.sender: Any = None
+
+    def attach(self, sender: object) -> None:
+        self.sender = sender
+
+    def publish(self, topic: str, payload: bytes, retain: bool, token: object) -> bool:
+        if len(self.flying) >= self.window:
+            return False
+        assert isinstance(token, Outgoing) and (topic, payload, retain) == token[:3]
+        self.flying.append(token)
+        self.sent.append(token)
+        return True
+
+    def wants_acks(self, on: bool) -> None:
+        self.wants.append(on)
+
+    def ack(self, at: int = 0, refusal: str = "") -> None:
+        """As the link does it: told first, room afterwards."""
+        self.sender.published(self.flying.pop(at), refusal)
+        self.sender.room()
+
+
+def a_command(n: int, hall: str = "h1") -> Outgoing:
+    return Outgoing(f"jh/v1/{hall}/voice/command", b"%d" % n, False, hall, n)
+
+
+def an_ack(one: int) -> Outgoing:
+    return Outgoing("jh/v1/h1/k1/ack", b"%d" % one)
+
+
+def a_screen(revision: int, device: str = "s1") -> Outgoing:
+    return Outgoing(f"jh/v1/h1/{device}/screen", b"%d" % revision, True)
+
+
+def payloads(messages: list[Outgoing], topic: str = "") -> list[int]:
+    return [int(one.payload) for one in messages if one.topic.endswith(topic)]
+
+
+def test_acks_and_commands_go_out_in_order_within_the_window() -> None:
+    async def scenario() -> None:
+        link = FakeLink(window=3)
+        outbox = MqttOutbox(link)
+        await outbox.emit([an_ack(1), a_command(2), an_ack(3), a_command(4), an_ack(5)])
+        assert payloads(link.sent) == [1, 2, 3] and outbox.pending() == 5
+        while link.flying:
+            link.ack()
+        assert payloads(link.sent) == [1, 2, 3, 4, 5] and outbox.pending() == 0
+        assert outbox.stats.published == {"ack": 3, "command": 2}
+
+    asyncio.run(scenario())
+
+
+def test_a_screen_has_one_in_flight_and_the_newest_follows() -> None:
+    async def scenario() -> None:
+        link = FakeLink()
+        outbox = MqttOutbox(link, screen_gap_s=0)
+        for revision in range(1, 6):
+            await outbox.emit([a_screen(revision)])
+        assert payloads(link.sent) == [1] and outbox.pending() == 2
+        link.ack()
+        assert payloads(link.sent) == [1, 5] and outbox.stats.replaced == 3
+        link.ack()
+        assert payloads(link.sent) == [1, 5] and outbox.pending() == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_screen_that_waits_for_room_is_replaced_too() -> None:
+    async def scenario() -> None:
+        link = FakeLink(window=0)
+        outbox = MqttOutbox(link)
+        await outbox.emit([a_screen(1), a_screen(2)])
+        link.window = 9
+        outbox.room()
+        assert payloads(link.sent) == [2]
+
+    asyncio.run(scenario())
+
+
+def test_a_screen_rests_between_two_pictures_but_others_do_not_wait_for_it() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        link = FakeLink()
+        outbox = MqttOutbox(link, screen_gap_s=0.05)
+        since = loop.time()
+        await outbox.emit([a_screen(1, "s1")])
+        link.ack()
+        await outbox.emit([a_screen(2, "s1"), a_screen(1, "s2")])
+        assert payloads(link.sent, "s2/screen") == [1] and payloads(link.sent, "s1/screen") == [1]
+        await outbox.emit([a_screen(3, "s1")])
+        await until(lambda: payloads(link.sent, "s1/screen") == [1, 3])
+        assert loop.time() - since >= 0.045
+        outbox.close()
+
+    asyncio.run(scenario())
+
+
+def test_ten_pictures_a_second_and_no_more() -> None:
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        link = FakeLink()
+        outbox = MqttOutbox(link)
+        until_s = loop.time() + 0.35
+        revision = 0
+        while loop.time() < until_s:
+            revision += 1
+            await outbox.emit([a_screen(revision)])
+            if link.flying:
+                link.ack()
+            await asyncio.sleep(0.001)
+        assert 3 <= len(link.sent) <= 4, "at 0, 0.1, 0.2 and 0.3 s"
+        await until(lambda: payloads(link.sent)[-1] == revision)
+        outbox.close()
+
+    asyncio.run(scenario())
+
+
+def test_screens_and_commands_take_turns() -> None:
+    async def scenario() -> None:
+        link = FakeLink(window=0)
+        outbox = MqttOutbox(link)
+        await outbox.emit([an_ack(one) for one in range(10)] + [a_screen(0, f"s{one}") for one in range(3)])
+        link.window = 6
+        outbox.room()
+        assert [one.retain for one in link.sent] == [False, True] * 3
+
+    asyncio.run(scenario())
+
+
+def test_emit_waits_above_the_bound_and_asks_for_acks() -> None:
+    async def scenario() -> None:
+        link = FakeLink(window=1)
+        outbox = MqttOutbox(link, queue_max=3)
+        await outbox.emit([an_ack(1), an_ack(2), an_ack(3)])  # one flies, two wait
+        waiting = asyncio.create_task(outbox.emit([an_ack(4)]))
+        await until(lambda: link.wants == [True])
+        assert not waiting.done()
+        link.ack()
+        await waiting
+        assert link.wants == [True, False] and outbox.pending() == 3
+
+    asyncio.run(scenario())
+
+
+def test_a_refused_message_is_lost_counted_and_does_not_hold_the_mark() -> None:
+    async def scenario() -> None:
+        link = FakeLink()
+        outbox = MqttOutbox(link)
+        await outbox.emit([a_command(1), a_command(2)])
+        link.ack(refusal="not_authorized")
+        link.ack()
+        assert outbox.stats.lost == {"not_authorized": 1} and outbox.stats.published == {"command": 1}
+        assert outbox.marks() == {"h1": 2}
+
+    asyncio.run(scenario())
+
+
+def test_the_mark_of_a_fact_with_two_effects_waits_for_both_also_when_emit_waits() -> None:
+    async def scenario() -> None:
+        link = FakeLink(window=1)
+        outbox = MqttOutbox(link, queue_max=1)
+        emitting = asyncio.create_task(outbox.emit([a_command(1), a_command(2), a_command(2)]))
+        await until(lambda: link.sent)
+        assert outbox.marks() == {"h1": 0}
+        link.ack()
+        link.ack()
+        assert outbox.marks() == {"h1": 1}
+        link.ack()
+        await emitting
+        assert outbox.marks() == {"h1": 2}
+
+    asyncio.run(scenario())
+
+
+def test_effects_emitted_again_after_a_restart_do_not_pull_the_mark_back() -> None:
+    async def scenario() -> None:
+        link = FakeLink()
+        outbox = MqttOutbox(link)
+        await outbox.emit([a_command(7)])
+        link.ack()
+        assert outbox.marks() == {"h1": 7}
+        await outbox.emit([a_command(5), a_command(9)])
+        assert outbox.marks() == {"h1": 7}
+
+    asyncio.run(scenario())
+
+
+def test_the_age_of_the_oldest_and_flush() -> None:
+    async def scenario() -> None:
+        link = FakeLink()
+        outbox = MqttOutbox(link)
+        assert outbox.oldest_s() == 0.0
+        await outbox.emit([an_ack(1), a_screen(1)])
+        await until(lambda: outbox.oldest_s() > 0.002)
+        assert not await outbox.flush(0.01)
+        flushing = asyncio.create_task(outbox.flush(5))
+        await asyncio.sleep(0)
+        link.ack()
+        link.ack()
+        assert await flushing and outbox.oldest_s() == 0.0
+
+    asyncio.run(scenario())
+
+
+STEPS = st.lists(
+    st.one_of(
+        st.tuples(st.just("emit"), st.sampled_from(["h1", "h2"]), st.integers(1, 3)),
+        st.tuples(st.just("ack"), st.integers(0, 9), st.just(0)),
+    ),
+    max_size=60,
+)
+
+
+@given(STEPS, st.integers(1, 5))
+def test_the_mark_is_the_largest_n_with_everything_before_it_acknowledged(steps: list[Any], window: int) -> None:
+    async def scenario() -> None:
+        link = FakeLink(window)
+        outbox = MqttOutbox(link)
+        emitted: dict[str, list[Outgoing]] = {"h1": [], "h2": []}
+        done: list[Outgoing] = []
+        n = {"h1": 0, "h2": 0}
+        before = {"h1": 0, "h2": 0}
+        for kind, what, effects in steps:
+            if kind == "emit":
+                n[what] += effects  # gaps: facts without effects
+                some = [Outgoing("t/command", b"%d" % at, False, what, n[what]) for at in range(effects)]
+                emitted[what] += some
+                await outbox.emit(some)
+            elif link.flying:
+                at = what % len(link.flying)
+                done.append(link.flying[at])
+                link.ack(at)
+            for hall, mark in outbox.marks().items():
+                left = [one.n for one in emitted[hall] if one not in done]
+                assert mark == (min(left) - 1 if left else n[hall])
+                assert mark >= before[hall], "it never goes back"
+                before[hall] = mark
+
+    asyncio.run(scenario())
