@@ -206,8 +206,8 @@ class Desk:
                 payload = wire.encode(wire.Ack("", at_ms, [], fault))
                 found.append(Outgoing(topics.build(hall, device, topics.ACK), payload))
                 continue
-            for at in range(0, len(results), RESULTS_MAX):
-                found.append(_ack(hall, device, boot, at_ms, results[at : at + RESULTS_MAX]))
+            pieces = [results[at : at + RESULTS_MAX] for at in range(0, len(results), RESULTS_MAX)]
+            found += [_ack(hall, device, boot, at_ms, piece) for piece in pieces]
         return found
 
     def knows(self, device: str) -> bool:

@@ -1,4 +1,4 @@
-"""workers/speaker.py: effects of one hall become messages: pictures drawn from the committed state, orders with their id.
+"""workers/speaker.py: effects of one hall become messages: pictures of the committed state, orders with id.
 
 Called between a commit and the next fold, so the state is what the journal holds. Pictures that only count people are
 drawn at most once a second and hall: nobody reads faster, and a take would else repaint every keypad.

@@ -1,0 +1,265 @@
+"""workers/app.py: the wiring of one process: order of start and stop. Everything else takes plain arguments.
+
+lock, journal, fold ─▶ web ─▶ one TaskGroup: link, dispatcher, clock. SIGTERM: read no more, commit, publish.
+"""
+
+import asyncio
+import contextlib
+import os
+import platform
+import signal
+import ssl
+import time
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from random import Random
+from typing import Any, Final
+
+from core import policy
+from core.commands import ChangePolicy
+from core.hall import Hall
+from core.policy import Policy
+from core.state import HallState
+from workers import engine, fold, logs, metrics, settings
+from workers.clock import Clock, LagMeter
+from workers.dispatcher import Dispatcher
+from workers.journal import Listener, Options, SqliteJournal
+from workers.link import Link
+from workers.link_settings import LinkSettings
+from workers.outbox import MqttOutbox
+from workers.settings import Settings, SettingsError
+from workers.tallies import Tallies
+from workers.web import Web
+
+BEAT_S: Final = 0.05
+STOP_S: Final = 10.0
+ALIVE_S: Final = 5.0
+HOUR_S: Final = 3600.0
+
+
+class App:
+    """One dispatcher process over a data directory."""
+
+    def __init__(self, chosen: Settings, log: Any) -> None:
+        self.settings, self.log = chosen, log
+        clock = chosen.clock
+        self.clock = Clock(clock.speed, clock.origin_ms, clock.anchor_ms)
+        self.tallies = Tallies()
+        self._stopping = asyncio.Event()
+        self._held = False
+        self._snapshot_at = time.monotonic()
+        self._recovery = (0.0, 0)
+
+    async def run(self) -> None:
+        """Until SIGTERM or SIGINT; everything acknowledged is then in the journal. Failures propagate."""
+        policies = settings.hall_files(self.settings.halls.dir)
+        self.log.info(logs.START, version=version("jiaohao"), data=self.settings.journal.dir)
+        directory = Path(self.settings.journal.dir)
+        await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
+        self.journal = await SqliteJournal.open(directory, now_ms=_unix_ms, options=self._options())
+        try:
+            await self._recover(policies)
+            await self._serve(policies)
+        finally:
+            await self.journal.close()
+            self.log.info(logs.STOP)
+
+    def _options(self) -> Options:
+        return Options(checkpoint=self.settings.journal.checkpoint_wal_mb << 20)
+
+    async def _recover(self, policies: list[Policy]) -> None:
+        started = time.perf_counter()
+        if engine.affected(engine.sqlite_version()):
+            self.log.warning(logs.ENGINE_AFFECTED, sqlite=_sqlite())
+        folded = await fold.recover(self.journal)
+        for skipped in folded.skipped:
+            self.log.warning(logs.SNAPSHOT_SKIPPED, snapshot=skipped)
+        self.halls = folded.halls
+        self.halls.pop("_core", None)
+        for one in policies:
+            self.halls.setdefault(one.hall.id, Hall(HallState(one.hall.id)))
+        self._recovery = (time.perf_counter() - started, folded.facts)
+        self.log.info(logs.RECOVERED, seconds=round(self._recovery[0], 3), facts=folded.facts, halls=len(self.halls))
+
+    async def _serve(self, policies: list[Policy]) -> None:
+        self._wire()
+        for one in policies:
+            self._load(one)
+        self.journal.listener = Listener(commit=self._committed, retry=self._retry, recovered=self._recovered)
+        await self.web.start()
+        try:
+            for sign in (signal.SIGTERM, signal.SIGINT):
+                asyncio.get_running_loop().add_signal_handler(sign, self.stop)
+            await self._tasks()
+        finally:
+            await self.web.stop()
+
+    def _wire(self) -> None:
+        link = Link(
+            self._link_settings(),
+            now_ms=self.clock.now_ms,
+            random=Random(),  # noqa: S311 - spreads reconnects, protects nothing
+            tls=self._tls(),
+            on_live=self._live,
+            on_down=lambda why: self.log.warning(logs.LINK_DOWN, why=why),
+        )
+        self.link, self.outbox = link, MqttOutbox(link)
+        self.dispatcher = Dispatcher(
+            list(self.halls.values()),
+            inbox=link,
+            journal=self.journal,
+            outbox=self.outbox,
+            upkeep=self._upkeep,
+            now_ms=self.clock.now_ms,
+            epoch=self.journal.epoch,
+            tallies=self.tallies,
+        )
+        self.web = Web(
+            self.settings.web.listen,
+            registry=metrics.registry(self._sources()),
+            ready=self.ready,
+            alive=lambda: time.monotonic() - self.dispatcher.moved_at < ALIVE_S,
+            digests=lambda: {name: (one.state.n, one.state.digest()) for name, one in self.halls.items()},
+        )
+
+    def _link_settings(self) -> LinkSettings:
+        broker = self.settings.broker
+        return LinkSettings(
+            url=broker.url,
+            client_id=broker.client_id,
+            username=broker.username or None,
+            password=settings.secret(broker.password_file, "broker.password_file"),
+            receive_max=broker.receive_maximum,
+            batch_max=self.settings.journal.batch_max,
+            inbox_max=self.settings.inbox.max,
+            pace_s=broker.read_pace_ms / 1000,
+        )
+
+    def _tls(self) -> ssl.SSLContext | None:
+        file = self.settings.broker.ca_file
+        return ssl.create_default_context(cafile=file) if file else None
+
+    def _sources(self) -> metrics.Sources:
+        return metrics.Sources(
+            tallies=self.tallies,
+            link=self.link,
+            outbox=self.outbox,
+            journal=self.journal,
+            halls=lambda: [one.state for one in self.halls.values()],
+            ready=self.ready,
+            build=(version("jiaohao"), platform.python_version(), _sqlite()),
+            recovery=self._recovery,
+            inbox_max=self.settings.inbox.max,
+        )
+
+    def _load(self, one: Policy) -> None:
+        """A changed hall file is a command, so it is journaled. The same version with other content is a mistake."""
+        known = self.halls[one.hall.id].state.policy
+        if known is not None and known.version >= one.version:
+            if known.version == one.version and policy.digest(known) != policy.digest(one):
+                raise SettingsError([f"hall {one.hall.id}: the file has changed, its version {one.version} has not"])
+            return
+        document = policy.document(one)
+        self.dispatcher.ask(one.hall.id, ChangePolicy(one.version, policy.digest(one), document))
+        self.log.info(logs.POLICY_LOADED, hall=one.hall.id, policy_version=one.version)
+
+    async def _tasks(self) -> None:
+        meter = LagMeter(self.tallies.loop_lag.observe, BEAT_S)
+        async with asyncio.TaskGroup() as group:
+            clock = group.create_task(meter.run(self._beat), name="clock")
+            link = group.create_task(self.link.run(), name="link")
+            dispatcher = group.create_task(self.dispatcher.serve(), name="dispatcher")
+            group.create_task(self._end(clock, link, dispatcher), name="end")
+
+    async def _end(self, *tasks: "asyncio.Task[None]") -> None:
+        """Waits for the signal, then stops in order: read no more, commit, acknowledge, publish, store the states."""
+        await self._stopping.wait()
+        clock, link, dispatcher = tasks
+        async with asyncio.timeout(STOP_S):
+            await self.link.drain()
+            await dispatcher
+        self.journal.save_marks(self.outbox.marks())
+        for name in self.halls:
+            await self._snapshot(name)
+        self.outbox.close()
+        clock.cancel()
+        link.cancel()
+
+    def stop(self) -> None:
+        """Orderly; a second time at once."""
+        if self._stopping.is_set():
+            os._exit(130)  # the journal stays valid, that is its promise
+        self._stopping.set()
+
+    def _beat(self) -> None:
+        if self.dispatcher.restless():
+            self.link.nudge()
+
+    def _live(self, session_present: bool) -> None:
+        self.log.info(logs.LINK_CONNECTED, session_present=session_present)
+        first = self.link.stats.sessions == 1
+        self.dispatcher.repaint(sync=first or not session_present)
+        self.link.nudge()
+
+    def ready(self) -> Mapping[str, bool]:
+        """The checks of readiness."""
+        return {
+            "broker": self.link.ready(),
+            "journal": not self._held,
+            "inbox": not self.link.stats.paused,
+            "halls": all(one.state.policy is not None for one in self.halls.values()) and bool(self.halls),
+        }
+
+    # The journal tells.
+
+    def _committed(self, seconds: float, facts: int) -> None:
+        self.tallies.commit.observe(seconds)
+
+    def _retry(self, error: str) -> None:
+        self.tallies.retry(error)
+        if not self._held:
+            self._held = True
+            self.link.hold(True)
+            self.log.error(logs.JOURNAL_RETRY, error=error)
+
+    def _recovered(self) -> None:
+        self._held = False
+        self.link.hold(False)
+        self.log.info(logs.JOURNAL_RECOVERED)
+
+    async def _upkeep(self, idle: bool) -> None:
+        """After the acknowledgements: a checkpoint, marks, and at most one hall's snapshot."""
+        await self.journal.maybe_checkpoint(idle)
+        self.journal.save_marks(self.outbox.marks())
+        hourly = time.monotonic() - self._snapshot_at > HOUR_S
+        for name, desk in self.dispatcher.desks.items():
+            many = desk.since_snapshot >= self.settings.journal.snapshot_every
+            if many or (hourly and desk.since_snapshot):
+                await self._snapshot(name)
+                return
+        if hourly:
+            self._snapshot_at = time.monotonic()
+
+    async def _snapshot(self, name: str) -> None:
+        desk = self.dispatcher.desks[name]
+        if not desk.since_snapshot:
+            return
+        state = desk.hall.state
+        await self.journal.save(name, state.n, state.snapshot())
+        desk.since_snapshot = 0
+        self.tallies.snapshots += 1
+
+
+def _sqlite() -> str:
+    return ".".join(map(str, engine.sqlite_version()))
+
+
+def _unix_ms() -> int:
+    return time.time_ns() // 1_000_000
+
+
+async def serve(chosen: Settings, log: Any) -> None:
+    """Run the process until it is told to stop."""
+    with contextlib.suppress(asyncio.CancelledError):
+        await App(chosen, log).run()

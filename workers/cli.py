@@ -1,0 +1,163 @@
+"""workers/cli.py: the command line `jiaohao`. Results on stdout, the rest on stderr; modules load inside commands.
+
+Exit codes: 0 done, 1 what was examined is wrong, 2 usage or settings, 4 another process owns the data, 5 something
+needed is missing, 70 fail-stop, 130 interrupted.
+"""
+
+import asyncio
+import sys
+from collections.abc import Callable, Coroutine
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import typer
+
+OK: Final = 0
+WRONG: Final = 1
+USAGE: Final = 2
+TAKEN: Final = 4
+MISSING: Final = 5
+FAIL_STOP: Final = 70
+INTERRUPTED: Final = 130
+
+app = typer.Typer(
+    help="Jiaohao 叫号: the queue and evaluation core of a public-service hall.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """The console script. Asserts are for our own mistakes, so a Python without them is refused."""
+    if not __debug__:
+        fail("python -O is not supported", "the checks of the state would be off", "start without -O", USAGE)
+    app()
+
+
+def fail(what: str, where: str, todo: str, code: int) -> None:
+    """Three lines: what, where, what to do."""
+    sys.stderr.write(f"{what}\n{where}\n{todo}\n")
+    raise SystemExit(code)
+
+
+def run(task: Callable[[], Coroutine[Any, Any, None]], where: str) -> None:
+    """Run to the end; every kind of failure to its exit code."""
+    try:
+        asyncio.run(task())
+    except BaseExceptionGroup as group:
+        explain(first(group), where)
+    except KeyboardInterrupt:
+        raise SystemExit(INTERRUPTED) from None
+    except Exception as error:
+        explain(error, where)
+
+
+def first(error: BaseException) -> BaseException:
+    """The first cause inside nested groups."""
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def explain(error: BaseException, where: str) -> None:
+    """One failure as three lines and its exit code. Our own mistakes keep their traceback."""
+    from core.record import UnknownFact
+    from workers.owner import Taken
+    from workers.ports import Fenced, JournalDamaged, Missing
+    from workers.recovery import Newer
+    from workers.settings import SettingsError
+
+    match error:
+        case SettingsError():
+            fail("settings are wrong", str(error), "correct them and start again", USAGE)
+        case Taken():
+            fail(str(error), where, "stop that process, or choose another directory", TAKEN)
+        case Newer() | UnknownFact():
+            fail(str(error), where, "run the newer program", USAGE)
+        case Missing():
+            fail(str(error), where, "see the message above; `jiaohao check` looks at everything needed", MISSING)
+        case JournalDamaged():
+            fail(str(error), where, "restore a backup", WRONG)
+        case Fenced():
+            fail(str(error), where, "only one dispatcher may write a hall; this one stops", FAIL_STOP)
+        case _:
+            import traceback
+
+            traceback.print_exception(error)
+            fail(f"stopped: {type(error).__name__}: {error}", where, "start again; the journal settles it", FAIL_STOP)
+
+
+@app.command()
+def serve(
+    config: Annotated[Path | None, typer.Option(help="jiaohao.toml")] = None,
+    data: Annotated[Path | None, typer.Option(help="data directory")] = None,
+    halls: Annotated[Path | None, typer.Option(help="directory of hall files")] = None,
+    broker: Annotated[str, typer.Option(help="mqtt://host:port")] = "",
+    listen: Annotated[str, typer.Option(help="host:port of metrics and health")] = "",
+    log: Annotated[str, typer.Option(help="auto, json or console")] = "",
+) -> None:
+    """The dispatcher of the halls in a directory."""
+    from workers import app as application
+    from workers import logs, settings
+
+    overrides: settings.Tree = {
+        section: {key: str(value)}
+        for section, key, value in (
+            ("journal", "dir", data),
+            ("halls", "dir", halls),
+            ("broker", "url", broker),
+            ("web", "listen", listen),
+            ("log", "format", log),
+        )
+        if value
+    }
+
+    async def task() -> None:
+        chosen = settings.load(config, settings.process_environment(), overrides)
+        if not chosen.broker.url:
+            raise settings.SettingsError(["no broker - at `$.broker.url`"])
+        await application.serve(chosen, logs.logger(chosen.log.level, chosen.log.format))
+
+    run(task, f"data directory {data or 'of the settings'}")
+
+
+@app.command()
+def replay(
+    data: Annotated[Path, typer.Argument(help="data directory")],
+    to: Annotated[int, typer.Option(help="stop at this n of every hall")] = 0,
+    ticket: Annotated[str, typer.Option(help="only the facts of one number, such as A012")] = "",
+    facts: Annotated[bool, typer.Option(help="print every fact as a JSON line")] = False,
+    digest: Annotated[bool, typer.Option(help="print only hall, n and digest")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
+) -> None:
+    """Fold the journal and compare with every stored snapshot."""
+    from workers import replays
+
+    if facts or ticket:
+        run(lambda: replays.print_facts(data, ticket, to), str(data))
+        return
+    run(lambda: replays.print_digests(data, to, as_json, digest), str(data))
+
+
+@app.command()
+def demo(
+    seconds: Annotated[int, typer.Option(help="0: until interrupted")] = 0,
+    seed: Annotated[int, typer.Option(help="same seed, same people")] = 7,
+    counters: Annotated[int, typer.Option()] = 12,
+    services: Annotated[int, typer.Option()] = 20,
+    speed: Annotated[int, typer.Option(help="hall seconds a second")] = 60,
+    broker: Annotated[str, typer.Option(help="use this broker instead of the embedded one")] = "",
+    port: Annotated[int, typer.Option(help="of metrics; 0: a free one")] = 0,
+    keep: Annotated[Path | None, typer.Option(help="keep the data here")] = None,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON line at the end")] = False,
+) -> None:
+    """A whole hall, nothing installed: broker, devices, people, dispatcher, metrics."""
+    from workers import demonstration
+
+    wish = demonstration.Wish(seconds, seed, counters, services, speed, broker, port, keep, as_json)
+    run(lambda: demonstration.show(wish), "demo")
+
+
+if __name__ == "__main__":
+    main()

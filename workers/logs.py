@@ -1,0 +1,44 @@
+"""workers/logs.py: the names of all log events, and how they are written: JSON in production, console on a TTY.
+
+Never a line per event of a hall; payloads, tokens and personal data are never logged.
+"""
+
+import sys
+from typing import Any, Final
+
+import msgspec
+import structlog
+
+START: Final = "process.start"
+STOP: Final = "process.stop"
+READY: Final = "process.ready"
+FAILED: Final = "process.failed"
+RECOVERED: Final = "recovery.done"
+SNAPSHOT_SKIPPED: Final = "snapshot.skipped"
+LINK_CONNECTED: Final = "link.connected"
+LINK_DOWN: Final = "link.down"
+JOURNAL_RETRY: Final = "journal.retry"
+JOURNAL_RECOVERED: Final = "journal.recovered"
+POLICY_LOADED: Final = "policy.loaded"
+ENGINE_AFFECTED: Final = "engine.affected"
+
+LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+_JSON: Final = msgspec.json.Encoder(enc_hook=str)
+
+
+def _json(_: object, __: str, event: Any) -> bytes:
+    return _JSON.encode(event)
+
+
+def logger(level: str, form: str) -> Any:
+    """A logger to stderr. `form`: auto, json or console."""
+    console = form == "console" or (form == "auto" and sys.stderr.isatty())
+    shared: list[Any] = [
+        structlog.processors.add_log_level,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    return structlog.wrap_logger(
+        structlog.PrintLogger(sys.stderr) if console else structlog.BytesLogger(sys.stderr.buffer),
+        processors=[*shared, structlog.dev.ConsoleRenderer() if console else _json],
+        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+    )

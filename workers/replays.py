@@ -1,0 +1,109 @@
+"""workers/replays.py: read a journal without owning it: fold it, compare with its snapshots, print facts."""
+
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from core import record
+from core.hall import Hall
+from core.state import HallState
+from workers import engine, fold, recovery
+from workers.engine import Lane
+from workers.ports import JournalDamaged, Missing, Row
+
+
+class HallDigest(msgspec.Struct):
+    """What replay found of one hall. `snapshots`: compared with the fold, all equal or the command fails."""
+
+    hall: str
+    n: int
+    digest: str
+    snapshots: int
+
+
+class Replayed(msgspec.Struct):
+    """The document of `replay --json`."""
+
+    v: int
+    halls: list[HallDigest]
+
+
+async def rows(data: Path) -> AsyncIterator[tuple[str, int, Row]]:
+    """Every fact in order, each batch checked. Missing when there is no journal."""
+    path = recovery.newest_file(data)
+    if path is None:
+        raise Missing(f"no journal in {data}")
+    lane = await Lane(lambda: engine.reader(path)).open()
+    try:
+        blocks = await lane.run(lambda db: recovery.verified(db, 0))
+        while block := await lane.run(lambda db: next(blocks, None)):
+            for item in block:
+                yield item
+    finally:
+        await lane.close()
+
+
+async def stored(data: Path) -> dict[tuple[str, int], bytes]:
+    """Every stored snapshot that is whole, by (hall, n)."""
+    path = recovery.newest_file(data)
+    assert path is not None, "rows() has looked"
+    lane = await Lane(lambda: engine.reader(path)).open()
+    sql = "SELECT w.text, s.hall_seq, s.data FROM snapshot s JOIN word w ON w.id = s.hall"
+    try:
+        found = await lane.run(lambda db: db.execute(sql).fetchall())
+    finally:
+        await lane.close()
+    return {(hall, n): data for hall, n, data in found}
+
+
+async def folded(data: Path, to: int) -> tuple[dict[str, Hall], dict[str, int]]:
+    """Halls folded from the first fact on, and how many snapshots agreed. JournalDamaged when one does not."""
+    halls: dict[str, Hall] = {}
+    agreed: dict[str, int] = {}
+    snapshots: dict[tuple[str, int], bytes] | None = None
+    async for name, n, row in rows(data):
+        if snapshots is None:
+            snapshots = await stored(data)
+        hall = halls.setdefault(name, Hall(HallState(name)))
+        if to and n > to:
+            continue
+        fold.apply(hall, n, row)
+        kept = snapshots.get((name, n))
+        if kept is not None:
+            if kept != hall.state.snapshot():
+                raise JournalDamaged(f"hall {name}: the snapshot at {n} is not the fold of the facts up to it")
+            agreed[name] = agreed.get(name, 0) + 1
+    return halls, agreed
+
+
+async def print_digests(data: Path, to: int, as_json: bool, bare: bool) -> None:
+    """One line a hall, or one document."""
+    halls, agreed = await folded(data, to)
+    found = [HallDigest(name, hall.state.n, hall.state.digest(), agreed.get(name, 0)) for name, hall in halls.items()]
+    if as_json:
+        sys.stdout.write(msgspec.json.encode(Replayed(1, found)).decode() + "\n")
+        return
+    for one in found:
+        line = f"{one.hall} {one.n} {one.digest}"
+        sys.stdout.write(line + ("\n" if bare else f" ({one.snapshots} snapshots agree)\n"))
+
+
+async def print_facts(data: Path, number: str, to: int) -> None:
+    """Facts as JSON lines: all, or those of one ticket number."""
+    tickets: set[int] = set()
+    async for hall, n, row in rows(data):
+        if to and n > to:
+            continue
+        fact, _, actor = record.decode(row.kind, row.v, row.payload)
+        if number:
+            if getattr(fact, "number", "") == number:
+                tickets.add(getattr(fact, "ticket", 0))
+            if getattr(fact, "ticket", 0) not in tickets:
+                continue
+        line: dict[str, Any] = {"v": 1, "hall": hall, "n": n, "at_ms": row.at_ms, "fact": type(fact).__name__}
+        line |= {name: getattr(fact, name) for name in fact.__struct_fields__}
+        line |= {"cause": [row.device, row.boot, row.dseq] if row.device else None, "actor": actor}
+        sys.stdout.write(msgspec.json.encode(line).decode() + "\n")

@@ -1,0 +1,194 @@
+"""workers/settings.py: defaults < jiaohao.toml < JIAOHAO_<SECTION>__<KEY> < command line, merged once, checked whole.
+
+Errors name the source and the path. Secrets only as `*_file`, readable by their owner alone.
+"""
+
+import os
+import stat
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import msgspec
+from msgspec import Meta, Struct
+
+from core import policy
+from core.policy import Policy, PolicyError
+
+PREFIX: Final = "JIAOHAO_"
+Positive = Annotated[int, Meta(ge=1)]
+
+
+class SettingsError(Exception):
+    """Settings are wrong: each problem names its source and path (exit 2)."""
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class Section(Struct, frozen=True, forbid_unknown_fields=True):
+    """A table of jiaohao.toml."""
+
+
+class BrokerSection(Section, frozen=True):
+    """The broker. `receive_maximum`: unacknowledged messages it may send us; the embedded one knows 100."""
+
+    url: str = ""
+    client_id: str = "jiaohao"
+    username: str = ""
+    password_file: str = ""
+    ca_file: str = ""
+    receive_maximum: Annotated[int, Meta(ge=1, le=65535)] = 1000
+    read_pace_ms: Annotated[int, Meta(ge=0, le=100)] = 1
+
+
+class JournalSection(Section, frozen=True):
+    """The journal. `synchronous` is FULL and not a setting."""
+
+    dir: str = "data"
+    batch_max: Annotated[int, Meta(ge=1, le=2000)] = 1000
+    checkpoint_wal_mb: Positive = 16
+    snapshot_every: Positive = 200_000
+
+
+class InboxSection(Section, frozen=True):
+    """Inputs waiting; reading pauses at 80 %."""
+
+    max: Annotated[int, Meta(ge=100)] = 4096
+
+
+class WebSection(Section, frozen=True):
+    """Where metrics and health are shown."""
+
+    listen: str = "127.0.0.1:8080"
+
+
+class HallsSection(Section, frozen=True):
+    """Hall files: policy documents, one a hall."""
+
+    dir: str = "halls"
+
+
+class LogSection(Section, frozen=True):
+    """Logs on stderr: JSON in production, console on a TTY."""
+
+    level: Annotated[str, Meta(pattern="^(debug|info|warning|error)$")] = "info"
+    format: Annotated[str, Meta(pattern="^(auto|json|console)$")] = "auto"
+
+
+class ClockSection(Section, frozen=True):
+    """A simulated day: `speed` times real time from `origin_ms` on; `anchor_ms` is the real time it began."""
+
+    speed: Positive = 1
+    origin_ms: int = 0
+    anchor_ms: int = 0
+
+
+class Settings(Section, frozen=True):
+    """Everything that can be set."""
+
+    broker: BrokerSection = BrokerSection()
+    journal: JournalSection = JournalSection()
+    inbox: InboxSection = InboxSection()
+    web: WebSection = WebSection()
+    halls: HallsSection = HallsSection()
+    log: LogSection = LogSection()
+    clock: ClockSection = ClockSection()
+
+
+Tree = dict[str, dict[str, Any]]
+
+
+def load(file: Path | None, environ: Mapping[str, str], overrides: Tree) -> Settings:
+    """The effective settings. SettingsError names all sources that are wrong."""
+    problems: list[str] = []
+    merged: Tree = {}
+    for source, tree in (
+        (str(file), _from_file(file, problems)),
+        ("environment", _from_environment(environ, problems)),
+        ("command line", overrides),
+    ):
+        try:
+            msgspec.convert(tree, Settings, strict=source != "environment")
+        except msgspec.ValidationError as error:
+            problems.append(f"{source}: {error}")
+        for section, keys in tree.items():
+            if isinstance(keys, dict):
+                merged[section] = {**merged.get(section, {}), **keys}
+    if problems:
+        raise SettingsError(problems)
+    return msgspec.convert(merged, Settings, strict=False)
+
+
+def _from_file(file: Path | None, problems: list[str]) -> Tree:
+    if file is None:
+        return {}
+    try:
+        return tomllib.loads(file.read_text("utf-8"))
+    except OSError as error:
+        problems.append(f"{file}: {error.strerror}")
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        problems.append(f"{file}: not TOML: {error}")
+    return {}
+
+
+def _from_environment(environ: Mapping[str, str], problems: list[str]) -> Tree:
+    """`JIAOHAO_JOURNAL__BATCH_MAX=500`. A name that means nothing is an error, since it was meant to do something."""
+    tree: Tree = {}
+    for name, value in environ.items():
+        if not name.startswith(PREFIX) or name in OURS:
+            continue
+        section, _, key = name.removeprefix(PREFIX).lower().partition("__")
+        if not key:
+            problems.append(f"environment: {name} is no setting - JIAOHAO_<SECTION>__<KEY> is meant")
+            continue
+        tree.setdefault(section, {})[key] = value
+    return tree
+
+
+OURS: Final = ("JIAOHAO_REQUIRE_SERVERS",)
+
+
+def secret(file: str, what: str) -> str | None:
+    """The content of a secret's file; None if there is none. SettingsError when others may read it."""
+    if not file:
+        return None
+    path = Path(file)
+    try:
+        mode = stat.S_IMODE(path.stat().st_mode)
+        text = path.read_text("utf-8").strip()
+    except OSError as error:
+        raise SettingsError([f"{what}: {file}: {error.strerror}"]) from error
+    if mode & 0o077:
+        raise SettingsError([f"{what}: {file}: others may read it (mode {mode:o}); chmod 600 it"])
+    return text
+
+
+def hall_files(directory: str) -> list[Policy]:
+    """The policies of a directory, one a file. SettingsError names file and path of all that is wrong."""
+    found: list[Policy] = []
+    problems: list[str] = []
+    for path in sorted(Path(directory).glob("*.toml")):
+        try:
+            found.append(policy.parse(path.read_text("utf-8")))
+        except PolicyError as error:
+            problems += [f"{path}: {problem}" for problem in error.problems]
+        except (OSError, UnicodeDecodeError) as error:
+            problems.append(f"{path}: {error}")
+    names = [one.hall.id for one in found]
+    problems += [f"{directory}: two files for hall {name!r}" for name in dict.fromkeys(names) if names.count(name) > 1]
+    if problems:
+        raise SettingsError(problems)
+    return found
+
+
+def effective(settings: Settings) -> Struct:
+    """What to show to a person who asks; it holds no secret, only names of files."""
+    return settings
+
+
+def process_environment() -> Mapping[str, str]:
+    """The one place where the environment is read."""
+    return os.environ
