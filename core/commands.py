@@ -8,11 +8,14 @@ from typing import Annotated, get_args
 
 from msgspec import Meta, Struct, field
 
-Id = Annotated[str, Meta(min_length=1, max_length=64)]
-Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@-]{0,64}$")]
-PersonRef = Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?$")]
+# `$` alone would let a line end pass.
+Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]
+Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@-]{0,64}$(?!\n)")]
+PersonRef = Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?$(?!\n)")]
 CounterNo = Annotated[int, Meta(ge=0, le=999)]
 Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
+Level = Annotated[int, Meta(ge=0, le=255)]
+Key = Annotated[int, Meta(ge=-1, le=255)]
 
 
 class Command(Struct, frozen=True, tag_field="type", gc=False):
@@ -154,7 +157,7 @@ class FinishServing(Command, frozen=True, tag="serving.finish"):
     """Done at this counter (办结)."""
 
     counter: CounterNo = 0
-    outcome: Annotated[str, Meta(pattern="^(done|need_material|declined|consulted)$")] = "done"
+    outcome: Annotated[str, Meta(pattern=r"^(done|need_material|declined|consulted)$(?!\n)")] = "done"
     project_ref: Code = ""
 
 
@@ -220,8 +223,8 @@ class SubmitEvaluation(Command, frozen=True, tag="evaluation.submit"):
     `proof`: token, device, operator or bad, set by the shell after checking."""
 
     call: Count = 0
-    level: int = 0
-    key: int = -1
+    level: Level = 0
+    key: Key = -1
     options: tuple[Code, ...] = ()
     option_set: Code = ""
     comment_ref: Code = ""

@@ -19,15 +19,15 @@ from devices.privacy import SHORTEST, personal
 
 MAX_PAYLOAD: Final = 16 * 1024
 MAX_BATCH: Final = 64
-BOOT_PATTERN: Final = r"^[A-Za-z0-9_-]{4,32}$"
+BOOT_PATTERN: Final = r"^[A-Za-z0-9_-]{4,32}$(?!\n)"
 
 
 class Rate(Struct, frozen=True, tag_field="type", tag="evaluation.submit"):
     """A rating as a device sends it; the shell turns `token` into proof and `comment` into a reference."""
 
     call: c.Count = 0
-    level: int = 0
-    key: int = -1
+    level: c.Level = 0
+    key: c.Key = -1
     options: Annotated[tuple[c.Code, ...], Meta(max_length=16)] = ()
     option_set: c.Code = ""
     channel: c.Code = ""
@@ -150,7 +150,7 @@ _TEXTS: Final = {kind: _texts_of(kind) for kind in get_args(Body)}
 def decode(payload: bytes, device: str) -> list[Heard | Bad]:
     """The events of one message, in order: one, or an array of 1 to 64. Never raises; never empty."""
     if len(payload) > MAX_PAYLOAD:
-        return [_headed(payload[:MAX_PAYLOAD], device, Refusal.TOO_LARGE, "size")]
+        return [_headed(payload, device, Refusal.TOO_LARGE, "size")]
     try:
         events = _EITHER.decode(payload)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
@@ -220,11 +220,12 @@ def _headed(raw: bytes, device: str, reason: Refusal, counted: str) -> Bad:
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Bad("too_large" if counted == "size" else "bad_field", counted)
     kind = _kind_of(head)
-    if reason is Refusal.BAD_FIELD and kind is not None and kind not in _TYPES:
+    if reason is Refusal.BAD_FIELD and kind and kind not in _TYPES:
         reason, counted = Refusal.UNKNOWN_KIND, "unknown_kind"
     readable = 1 <= head.seq < 2**53 and _BOOT(head.boot)
     cause = Cause(device, head.boot, head.seq, zlib.crc32(bytes(head.body))) if readable else None
-    return Bad(reason if cause else "bad_field", counted, cause, kind if kind in _TYPES else "unknown")
+    fault = "too_large" if counted == "size" else "bad_field"
+    return Bad(reason if cause else fault, counted, cause, kind if kind in _TYPES else "unknown")
 
 
 def _kind_of(head: _Head) -> str | None:
