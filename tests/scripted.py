@@ -140,7 +140,7 @@ class ObservedLink(Link):
         self.seen: list[tuple[State, Event, State]] = []
         self.lives: list[bool] = []
         self.downs: list[str] = []
-        self.clock: Callable[[], int] = lambda: int(time.time() * 1000)
+        self.clock: Callable[[], int] = lambda: time.time_ns() // 1_000_000
         self.delays = FixedDelay(share)
         super().__init__(
             LinkSettings(url, **settings),

@@ -192,26 +192,6 @@ def test_a_packet_in_pieces_is_one_message() -> None:
     play(scenario)
 
 
-def test_the_probe_is_acknowledged_in_its_turn_and_shown_to_nobody() -> None:
-    async def scenario() -> None:
-        async with session() as (link, peer, _):
-            peer.publish(1, PROBE)
-            peer.publish(2)
-            peer.publish(3, PROBE)
-            (batch,) = await take(link, 1)
-            assert [one.payload for one in batch] == [b"2"]
-            await nothing_before(link, peer)
-            await link.settle(batch)
-            assert await peer.acked(3) == [1, 2, 3]
-            peer.publish(4, PROBE)
-            waiting = asyncio.ensure_future(anext(aiter(link.batches())))
-            assert await peer.acked(1) == [4]
-            link.nudge()
-            assert list(await waiting) == []
-
-    play(scenario)
-
-
 def test_nudge_yields_an_empty_batch_once() -> None:
     async def scenario() -> None:
         async with session() as (link, peer, _):
@@ -286,30 +266,6 @@ def test_pings_go_out_while_paused() -> None:
                 while not isinstance(await peer.packet(), mqtt5.PingReqPacket):
                     pass
             assert link.state is State.PAUSED
-
-    play(scenario)
-
-
-def test_a_broker_that_delivers_nothing_is_not_ready() -> None:
-    async def scenario() -> None:
-        async with session(deaf_s=0.05, probe_s=0.02) as (link, peer, _):
-            await until(lambda: not link.ready())
-            peer.publish(1, PROBE)
-            await until(link.ready)
-
-    play(scenario)
-
-
-def test_a_forbidden_publish_is_not_ready_and_told() -> None:
-    async def scenario() -> None:
-        async with session() as (link, peer, _):
-            told: list[tuple[object, str]] = []
-            link._sender.published = lambda token, refusal: told.append((token, refusal))  # type: ignore[method-assign]
-            link.publish(MARKER, b"", False, "token")
-            packet = await peer.expect(mqtt5.PublishPacket)
-            peer.send(mqtt5.PubAckPacket(packet.packet_id, reason_code=mqtt5.PubAckReasonCode.NOT_AUTHORIZED))
-            await until(lambda: told)
-            assert told == [("token", "not_authorized")] and not link.ready() and link.stats.puback_failures == 1
 
     play(scenario)
 

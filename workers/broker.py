@@ -1,7 +1,8 @@
 """workers/broker.py: the embedded broker: iotcore in a child process, versions 3.1.1 and 5; mosquitto's configuration.
 
-iotcore: nothing is kept over a restart, ≤ 100 unacknowledged, PUBACKs strictly in order, never DUP, and no word to
-the loser when a client id is taken over.
+iotcore keeps nothing over a restart and sends ≤ 100 unacknowledged, never with DUP. It hangs up on a PUBACK out of
+order, tells nobody that a client id was taken over, refuses client ids with / + # $, gives a subscription ≤ 100
+retained messages, and none again to a resumed session: `device.sync` covers that.
 """
 
 import asyncio

@@ -5,6 +5,7 @@ States: link_states.py; dialing, backing off, writing: connection.py; settings a
 """
 
 import asyncio
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from random import Random
@@ -87,6 +88,8 @@ class Link(Connection):
         self._subscribing: dict[int, list[int]] = {}  # packet id -> the QoS asked for
         self._connack = mqtt5.ConnAckPacket()
         self._heard = 0.0
+        self._birth = b"%016d" % now_ms() + secrets.token_hex(8).encode()  # ordered by time: the elder of two yields
+        self._probed = False  # our birth is the retained one, so an older process is not taken for another
         self._forbidden = self._held = self._wants_acks = False
 
     # The outside: what the dispatcher, the outbox and the application call.
@@ -240,7 +243,7 @@ class Link(Connection):
             if takes and type(packet) is mqtt5.PublishPacket:
                 topic, packet_id = packet.topic, packet.packet_id
                 if topic == PROBE:
-                    self._probe_came()
+                    self._probe_came(packet.payload)
                 elif packet_id is None and self._overfull():
                     continue
                 inputs.append(Input(topic, packet.payload, at_ms, packet.retain))
@@ -256,11 +259,14 @@ class Link(Connection):
         self._rest = data[at:]
         return len(inputs) - self._inbox.probes - before, others
 
-    def _probe_came(self) -> None:
-        """The broker still delivers. It is acknowledged in its turn."""
+    def _probe_came(self, birth: bytes) -> None:
+        """The broker still delivers. The probe is retained and acknowledged in its turn. A younger birth than ours is
+        another dispatcher with our client id: mosquitto before 2.0.15 and iotcore hang up on us without saying so."""
         self._heard = asyncio.get_running_loop().time()
         self._inbox.probes += 1
         self._inbox.wake()
+        if self._probed and birth > self._birth:
+            self._on(Event.TAKEN_OVER, "a probe of another dispatcher with our client id")
 
     def _overfull(self) -> bool:
         """QoS 0 beyond the bound is dropped: its sender asked for no promise."""
@@ -303,7 +309,9 @@ class Link(Connection):
             self._forbidden = self._forbidden or packet.reason_code == FORBIDDEN
         self._on(Event.PUBACK)
         self._fly_again()
-        if flight is not None and flight.token is not PROBE:
+        if flight is not None and flight.token is PROBE:
+            self._probed = True
+        elif flight is not None:
             self._sender.published(flight.token, refusal)
 
     def _pong_came(self, _: mqtt5.PingRespPacket) -> None:
@@ -350,7 +358,7 @@ class Link(Connection):
 
     def _probe(self) -> None:
         """Through the broker to ourselves: mosquitto grants what its ACL will never deliver."""
-        self.publish(PROBE, b"", False, PROBE)
+        self.publish(PROBE, self._birth, True, PROBE)
         self._timers["probe"] = asyncio.get_running_loop().call_later(self.settings.probe_s, self._probe)
 
 
