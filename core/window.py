@@ -76,10 +76,10 @@ class Window(Struct, array_like=True):
         return None
 
     def settle(self, seq: int, body: int, answer: Answer) -> int:
-        """Seen now, with its first answer; a more telling one replaces DONE. Returns how many numbers were given up."""
+        """Seen now; of its facts the last that tells more than DONE is the answer. Returns how many were given up."""
         kept = self.answers.get(seq)
         if kept is not None:
-            if kept[1] is DONE and answer is not DONE:
+            if not isinstance(answer, DoneAnswer):
                 self.answers[seq] = (body, answer)
             return 0
         given_up = self._see(seq)
