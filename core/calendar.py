@@ -23,9 +23,8 @@ def business_day(policy: Policy, at_ms: int) -> BusinessDay:
     """The business day that `at_ms` belongs to: it ends at the cut-over of the next calendar day."""
     zone = ZoneInfo(policy.hall.tz)
     cutover = _minutes(policy.hall.cutover)
-    local = datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone)
-    today = local.date()
-    if local.hour * 60 + local.minute < cutover:
+    today = datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone).date()
+    if at_ms < _utc_ms(zone, today, cutover):  # the same instant that ended the day before, whatever summer time does
         today -= timedelta(days=1)
     return BusinessDay(
         day=today.year * 10000 + today.month * 100 + today.day,
