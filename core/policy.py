@@ -8,15 +8,17 @@ import tomllib
 import zlib
 from itertools import pairwise
 from typing import Annotated, Literal
+from zoneinfo import ZoneInfo
 
 import msgspec
 from msgspec import Meta, Struct, field
 
 MINUTE_MS = 60_000
 Names = dict[str, str]
-Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-4]):[0-5]\d$")]
-Span = Annotated[str, Meta(pattern=r"^([01]\d|2[0-4]):[0-5]\d-([01]\d|2[0-4]):[0-5]\d$")]
-Ident = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$")]
+Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
+Span = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
+Days = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?$")]
+Ident = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]
 Natural = Annotated[int, Meta(ge=0, le=10**9)]
 
 
@@ -48,8 +50,8 @@ class CalendarPart(Part, frozen=True):
 
     week: tuple[Annotated[int, Meta(ge=1, le=7)], ...] = (1, 2, 3, 4, 5)
     periods: tuple[Span, ...] = ("08:30-12:00", "14:00-17:30")
-    off: tuple[str, ...] = ()
-    work: tuple[str, ...] = ()
+    off: tuple[Days, ...] = ()
+    work: tuple[Days, ...] = ()
 
 
 class TicketsPart(Part, frozen=True):
@@ -247,10 +249,12 @@ def problems(policy: Policy) -> list[str]:
         *_twice("classes", "code", [c.code for c in policy.classes]),
         *_twice("devices", "id", [d.id for d in policy.devices]),
         *_twice("zones", "code", [z.code for z in policy.zones]),
+        *_twice("profiles", "id", [p.id for p in policy.profiles]),
         *_references(policy),
         *_limits(policy),
         *_levels(policy),
         *_periods(policy),
+        *_days(policy),
     ]
 
 
@@ -310,6 +314,8 @@ def _limits(policy: Policy) -> list[str]:
         for i, cls in enumerate(policy.classes)
         if cls.cap is not None and not 0 <= cls.cap[0] < cls.cap[1]
     ]
+    if len({cls.cap for cls in policy.classes if cls.cap is not None}) > 1:
+        found.append("one cap for all capped classes: their calls are counted together - at $.classes[].cap")
     found += [
         f"quota_day must be below 10^digits - at $.services[{i}].quota_day"
         for i, s in enumerate(policy.services)
@@ -342,5 +348,20 @@ def _periods(policy: Policy) -> list[str]:
     times = [time for span in policy.calendar.periods for time in span.split("-")]
     if any(a >= b for a, b in pairwise(times)):
         return ["periods must ascend and not touch - at $.calendar.periods"]
-    inside = any(span.split("-")[0] < policy.hall.cutover < span.split("-")[1] for span in policy.calendar.periods)
-    return ["cutover lies inside a period - at $.hall.cutover"] if inside else []
+    if times and policy.hall.cutover > times[0]:  # what is open before it would belong to the day before
+        return ["cutover must not come after the first period begins - at $.hall.cutover"]
+    return []
+
+
+def _days(policy: Policy) -> list[str]:
+    """Time zone, days off and make-up days. ISO dates compare as text."""
+    found: list[str] = []
+    try:
+        ZoneInfo(policy.hall.tz)
+    except (OSError, ValueError, KeyError):
+        found.append(f"unknown time zone {policy.hall.tz!r} - at $.hall.tz")
+    off = [(span[:10], span[-10:]) for span in policy.calendar.off]
+    work = [(span[:10], span[-10:]) for span in policy.calendar.work]
+    found += [f"{a} ends before it begins - at $.calendar" for a, b in (*off, *work) if a > b]
+    found += [f"{a} is off and work - at $.calendar.work" for a, b in work if any(a <= y and x <= b for x, y in off)]
+    return found
