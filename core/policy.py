@@ -211,13 +211,13 @@ class Policy(Part, frozen=True):
     devices: tuple[DevicePart, ...] = field(default=())
 
 
-def parse(text: str) -> Policy:
-    """The document in `text` (TOML). PolicyError with a path for each thing wrong."""
+def parse(text: str, *, canonical: bool = False) -> Policy:
+    """The document in `text`: TOML, or the `canonical` JSON. PolicyError with a path for each thing wrong."""
     try:
-        policy = msgspec.convert(tomllib.loads(text), Policy)
+        policy = from_document(text) if canonical else msgspec.convert(tomllib.loads(text), Policy)
     except tomllib.TOMLDecodeError as error:
         raise PolicyError([f"not TOML: {error}"]) from error
-    except msgspec.ValidationError as error:
+    except msgspec.MsgspecError as error:
         raise PolicyError([str(error)]) from error
     found = problems(policy)
     if found:

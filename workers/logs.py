@@ -11,7 +11,7 @@ import structlog
 
 START: Final = "process.start"
 STOP: Final = "process.stop"
-READY: Final = "process.ready"
+LISTENING: Final = "web.listening"
 FAILED: Final = "process.failed"
 RECOVERED: Final = "recovery.done"
 SNAPSHOT_SKIPPED: Final = "snapshot.skipped"

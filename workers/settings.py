@@ -167,12 +167,12 @@ def secret(file: str, what: str) -> str | None:
 
 
 def hall_files(directory: str) -> list[Policy]:
-    """The policies of a directory, one a file. SettingsError names file and path of all that is wrong."""
+    """The policies of a directory, a `.toml` or canonical `.json` each. SettingsError names file and path."""
     found: list[Policy] = []
     problems: list[str] = []
-    for path in sorted(Path(directory).glob("*.toml")):
+    for path in sorted(path for path in Path(directory).glob("*") if path.suffix in (".toml", ".json")):
         try:
-            found.append(policy.parse(path.read_text("utf-8")))
+            found.append(policy.parse(path.read_text("utf-8"), canonical=path.suffix == ".json"))
         except PolicyError as error:
             problems += [f"{path}: {problem}" for problem in error.problems]
         except (OSError, UnicodeDecodeError) as error:
