@@ -1,15 +1,16 @@
 """core/forecast.py: the people ahead and the expected wait that a ticket is told, and what teaches the estimate.
 
 Printed, never used to choose. `ahead` is of the ticket's own service; `ahead_pool` of the largest set of services among
-the counters that serve it, which feeds the estimate.
+the open counters that serve it, which feeds the estimate. One model a set of services, folded from the facts.
 """
 
 from typing import NamedTuple
 
-from core.counter import Counter
+from core.counter import Counter, CounterState
 from core.facts_tickets import TicketCalled
 from core.state import HallState
 from core.ticket import Ticket
+from core.waiting import WaitModel
 
 
 class Told(NamedTuple):
@@ -23,18 +24,51 @@ class Told(NamedTuple):
 
 def foresee(state: HallState, service: int, cls: int, t_eff: int, t: int) -> Told:
     """What a ticket of this service, class and T would be told at `t`."""
-    serial = state.serial(state.next_ticket)
-    ahead = state.pool.ahead_of(serial, cls, t_eff, state.pool.service_view(service), t)
-    return Told(ahead, ahead, None, None)
+    pool, serial = state.pool, state.serial(state.next_ticket)
+    ahead = pool.ahead_of(serial, cls, t_eff, pool.service_view(service), t)
+    views = state.open_views(service)
+    if not views:
+        return Told(ahead, ahead, None, None)
+    view = max(views, key=pool.length)
+    ahead_pool = pool.ahead_of(serial, cls, t_eff, view, t)
+    if not ahead_pool and _somebody_free(state, service):
+        return Told(ahead, 0, 0, 0)
+    model = state.waits.get(view)
+    estimate = model.estimate(ahead_pool, cls, False) if model is not None else None
+    if estimate is None:
+        return Told(ahead, ahead_pool, None, None)
+    return Told(ahead, ahead_pool, estimate.p50_ms // 1000, estimate.p90_ms // 1000)
+
+
+def _somebody_free(state: HallState, service: int) -> bool:
+    return any(
+        counter.state is CounterState.IDLE and service in state.pool.skills_of(counter.profile).primary
+        for counter in state.counters.values()
+    )
+
+
+def model_of(state: HallState, view: int) -> WaitModel:
+    """The model of a set of services, made when first needed."""
+    model = state.waits.get(view)
+    if model is None:
+        model = state.waits[view] = WaitModel(state.pool.classes())
+    return model
 
 
 def note_arrival(state: HallState, ticket: Ticket, at_ms: int) -> None:
-    """A ticket was taken."""
+    """A ticket joined every pool that serves it."""
+    for view in state.open_views(ticket.service):
+        model_of(state, view).note_arrival(at_ms, ticket.cls)
 
 
-def note_call(state: HallState, ticket: Ticket, fact: TicketCalled, at_ms: int) -> None:
-    """A ticket was called for the first time."""
+def note_call(state: HallState, ticket: Ticket, fact: TicketCalled) -> None:
+    """A ticket was called for the first time: the estimate learns how it came out."""
+    view = state.pool.view_of(state.counters[fact.counter].profile)
+    told = (ticket.told_p50_ms or None, ticket.told_p90_ms or None)
+    model_of(state, view).note_call(fact.waited_ms, *told, ticket.ahead_told)
 
 
 def note_completion(state: HallState, counter: Counter, at_ms: int) -> None:
     """A counter is free again."""
+    view = state.pool.view_of(counter.profile)
+    model_of(state, view).note_completion(at_ms, state.pool.length(view) > 0)

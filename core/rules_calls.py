@@ -17,7 +17,7 @@ from core.facts_tickets import (
 from core.forecast import note_call
 from core.policy import MINUTE_MS
 from core.refusals import Refusal
-from core.rules_seats import Decision, busy, current, free_counter, seat
+from core.rules_seats import Decision, busy, current, free_counter, own_counter, seat
 from core.rules_servings import finish_facts
 from core.rules_visits import errand_facts
 from core.state import HallState
@@ -70,12 +70,15 @@ def call_ticket(state: HallState, command: CallTicket, at_ms: int, device: str) 
     assert state.policy is not None
     if not state.policy.calling.picking:
         return Refusal.PICKING_FORBIDDEN
-    counter = free_counter(state, command.counter, device)
+    counter = own_counter(state, command.counter, device)
     if isinstance(counter, Refusal):
         return counter
     ticket = state.tickets.get(command.ticket)
     if ticket is None:
         return Refusal.TICKET_UNKNOWN
+    counter = free_counter(state, command.counter, device)
+    if isinstance(counter, Refusal):
+        return counter
     if ticket.state is not State.WAITING:
         return Refusal.WRONG_STATE
     if busy(state, ticket):
@@ -122,7 +125,7 @@ def ticket_called(state: HallState, fact: TicketCalled, at_ms: int) -> None:
     seat(state, counter, ticket, fact.call, at_ms)
     if fact.first:
         ticket.waited_ms = fact.waited_ms
-        note_call(state, ticket, fact, at_ms)
+        note_call(state, ticket, fact)
 
 
 def recall(state: HallState, command: RecallTicket, at_ms: int, device: str) -> Decision:

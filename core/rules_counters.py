@@ -49,7 +49,7 @@ def pause(state: HallState, command: PauseCounter, at_ms: int, device: str) -> D
 
 
 def resume(state: HallState, command: ResumeCounter, at_ms: int, device: str) -> Decision:
-    """Calls again; takes a pending pause back, too."""
+    """Calls again. A pause that is only pending cannot be taken back."""
     counter = own_counter(state, command.counter, device)
     if isinstance(counter, Refusal):
         return counter
@@ -75,6 +75,7 @@ def signed_on(state: HallState, fact: StaffSignedOn, at_ms: int) -> None:
     counter = state.counters[fact.counter]
     counter.advance(fact)
     counter.staff = fact.staff
+    state.views_open = {}
 
 
 def signed_off(state: HallState, fact: StaffSignedOff, at_ms: int) -> None:
@@ -82,6 +83,7 @@ def signed_off(state: HallState, fact: StaffSignedOff, at_ms: int) -> None:
     counter = state.counters[fact.counter]
     counter.advance(fact)
     counter.staff = ""
+    state.views_open = {}
 
 
 def paused(state: HallState, fact: CounterPaused, at_ms: int) -> None:
@@ -107,3 +109,4 @@ def skills_set(state: HallState, fact: CounterSkillsSet, at_ms: int) -> None:
         theta_ms=fact.theta_ms,
     )
     counter.profile = state.pool.set_profile(fact.counter, skills)
+    state.views_open = {}

@@ -28,6 +28,7 @@ from core.rules_seats import Decision
 from core.rules_visits import errand_facts
 from core.state import HallState, Tally, class_rule, compiled
 from core.ticket import AT_COUNTER, OPEN
+from core.visit import BookingState
 
 DEFAULT_LEVEL = 3
 
@@ -36,7 +37,7 @@ def change_policy(state: HallState, command: ChangePolicy, at_ms: int, device: s
     """A newer document that can act: now, or scheduled."""
     try:
         policy = from_document(command.document)
-    except msgspec.MsgspecError:
+    except (msgspec.MsgspecError, RecursionError, UnicodeError):
         return Refusal.POLICY_INVALID
     if problems(policy) or policy.hall.id != state.hall or _drops_open(state, policy):
         return Refusal.POLICY_INVALID
@@ -109,12 +110,20 @@ def due_facts(state: HallState, now_ms: int) -> list[Fact]:
         case Due.EVALUATION_OVER:
             return _unrated(state, ident)
         case Due.POLICY:
-            assert state.pending is not None
-            return _policy_facts(state, state.pending, due_ms)
+            return _pending_facts(state, due_ms)
         case Due.CUTOVER:
             assert state.policy is not None
             closing = close_facts(state) if state.day_is_open else []
             return [*closing, DayOpened(*business_day(state.policy, now_ms))]
+
+
+def _pending_facts(state: HallState, due_ms: int) -> list[Fact]:
+    """The scheduled policy acts; not while it would drop what open tickets need: then after the day's end."""
+    policy = state.pending
+    assert policy is not None
+    if _drops_open(state, policy):
+        return [PolicyScheduled(policy.version, state.next_cutover_ms + 1, policy)]
+    return _policy_facts(state, policy, due_ms)
 
 
 def _unrated(state: HallState, call: int) -> list[Fact]:
@@ -133,7 +142,9 @@ def policy_scheduled(state: HallState, fact: PolicyScheduled, at_ms: int) -> Non
 def policy_changed(state: HallState, fact: PolicyChanged, at_ms: int) -> None:
     """Fold a policy: open tickets keep class, number and key, clocks their due time."""
     before, policy = state.rules, fact.policy
-    state.policy, state.pending, state.periods = policy, None, fact.periods
+    state.policy, state.periods = policy, fact.periods
+    if state.pending is not None and state.pending.version <= policy.version:
+        state.pending = None
     state.services += [part.code for part in policy.services if part.code not in state.services]
     state.rules = compiled(policy, state.services)
     for ticket in state.tickets.values():
@@ -148,6 +159,7 @@ def _set_counters(state: HallState, policy: Policy) -> None:
     state.pool = RankingPool([class_rule(part) for part in policy.classes])
     for index in range(len(state.services)):
         state.pool.add_service(index)
+    state.waits, state.views_open = {}, {}
     numbers = [part.no for part in policy.counters]
     for gone in [no for no in state.counters if no not in numbers]:
         del state.counters[gone]
@@ -194,6 +206,8 @@ def day_closed(state: HallState, fact: DayClosed, at_ms: int) -> None:
     """Fold the day's end: tickets and visits go, and ratings whose time is over."""
     state.day_is_open = False
     state.tickets, state.visits, state.visit_of_person, state.held, state.calls = {}, {}, {}, {}, {}
+    state.bookings = {b.booking: b for b in state.bookings.values() if b.state is BookingState.MADE}
+    state.last_calls = []
     over = [e.call for e in state.evaluations.values() if e.due_ms <= at_ms and e.state is not EvaluationState.OPENED]
     for call in over:
         del state.evaluations[call]

@@ -9,7 +9,7 @@ from typing import Final
 import msgspec
 from msgspec import Struct
 
-from core.counter import Counter
+from core.counter import Counter, CounterState
 from core.deadlines import Deadlines, Due, Entry
 from core.device import Device
 from core.evaluation import Evaluation, EvaluationState
@@ -17,6 +17,7 @@ from core.policy import MINUTE_MS, ClassPart, CounterPart, Policy, ProfilePart, 
 from core.ranking import ClassRule, RankingPool, ViewTable
 from core.ticket import OPEN, State, Ticket
 from core.visit import Booking, BookingState, Visit
+from core.waiting import WaitModel
 from core.window import DeviceWindows
 
 FORMAT: Final = 1
@@ -70,6 +71,7 @@ class Tables(Struct, array_like=True):
     held: dict[int, list[int]] = {}
     ranking: ViewTable | None = None
     rings: dict[int, list[int]] = {}
+    waits: dict[int, WaitModel] = {}
     last_calls: list[tuple[int, str, int]] = []
     forgotten_call: int = 0
 
@@ -95,6 +97,17 @@ class HallState(Tables):
     pool: RankingPool = msgspec.field(default_factory=lambda: RankingPool(()))
     deadlines: Deadlines = msgspec.field(default_factory=lambda: Deadlines([]))
     rules: Rules = msgspec.field(default_factory=lambda: Rules({}, {}, [], {}, {}))
+    views_open: dict[int, list[int]] = {}
+
+    def open_views(self, service: int) -> list[int]:
+        """The distinct sets of services, among open counters, that serve this one first. Remembered until a change."""
+        found = self.views_open.get(service)
+        if found is None:
+            profiles = [one.profile for one in self.counters.values() if one.state is not CounterState.CLOSED]
+            serving = [one for one in dict.fromkeys(profiles) if service in self.pool.skills_of(one).primary]
+            found = list(dict.fromkeys(self.pool.view_of(one) for one in serving))
+            self.views_open[service] = found
+        return found
 
     def serial(self, ticket: int) -> int:
         """The ranking's number of a ticket: from 1 each day."""

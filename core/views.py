@@ -188,6 +188,10 @@ class Views:
         """What the counters of this profile serve."""
         return self._profiles[profile].skills
 
+    def classes(self) -> tuple[ClassRule, ...]:
+        """The class rules in force."""
+        return self._classes
+
     def length(self, view: int) -> int:
         """How many wait in a view."""
         return sum(map(len, self._views[view].lanes))
