@@ -7,7 +7,7 @@ from core.policy import MINUTE_MS
 from core.refusals import Refusal
 from core.rules_seats import Decision
 from core.rules_tickets import BOOKED, ORDINARY
-from core.rules_visits import next_number, taken_fact
+from core.rules_visits import exhausted, next_number, taken_fact
 from core.state import HallState
 from core.visit import Booking, BookingState
 
@@ -50,13 +50,13 @@ def check_in(state: HallState, command: CheckInBooking, at_ms: int, device: str)
     booking = state.bookings.get(command.booking)
     if booking is None:
         return Refusal.BOOKING_UNKNOWN
+    code = state.services[booking.service]
+    if code not in state.rules.services:
+        return Refusal.SERVICE_UNKNOWN
     if booking.state is not BookingState.MADE:
         return Refusal.WRONG_STATE
     if not state.day_is_open:
         return Refusal.HALL_CLOSED
-    code = state.services[booking.service]
-    if code not in state.rules.services:
-        return Refusal.SERVICE_UNKNOWN
     assert state.policy is not None
     rules = state.policy.booking
     late_ms = at_ms - booking.slot_ms
@@ -65,6 +65,8 @@ def check_in(state: HallState, command: CheckInBooking, at_ms: int, device: str)
     on_time = late_ms <= rules.late_min * MINUTE_MS
     opens_ms = booking.slot_ms - rules.early_min * MINUTE_MS
     part = state.rules.services[code][1]
+    if exhausted(state, part.prefix):
+        return Refusal.NUMBERS_EXHAUSTED
     taken = taken_fact(
         state,
         part,

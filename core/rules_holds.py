@@ -5,7 +5,8 @@ from core.deadlines import Due
 from core.facts_tickets import TicketHeld, TicketResumed, TicketTransferred
 from core.policy import MINUTE_MS
 from core.refusals import Refusal
-from core.rules_seats import Decision, busy, current, free_counter, seat
+from core.rules_seats import Decision, busy, current, free_counter, own_counter, seat
+from core.rules_visits import has_open
 from core.state import HallState
 from core.ticket import State, Ticket
 
@@ -40,15 +41,18 @@ def held(state: HallState, fact: TicketHeld, at_ms: int) -> None:
 
 def resume(state: HallState, command: ResumeTicket, at_ms: int, device: str) -> Decision:
     """Call a held ticket back to where it was held."""
+    counter = own_counter(state, command.counter, device)
+    if isinstance(counter, Refusal):
+        return counter
+    if command.ticket and command.ticket not in state.tickets:
+        return Refusal.TICKET_UNKNOWN
     counter = free_counter(state, command.counter, device)
     if isinstance(counter, Refusal):
         return counter
     here = state.held.get(counter.counter, [])
     if not command.ticket and not here:
         return Refusal.NOTHING_ELIGIBLE
-    ticket = state.tickets.get(command.ticket or here[0])
-    if ticket is None:
-        return Refusal.TICKET_UNKNOWN
+    ticket = state.tickets[command.ticket or here[0]]
     if ticket.state is not State.HELD:
         return Refusal.WRONG_STATE
     if ticket.counter != counter.counter:
@@ -79,23 +83,25 @@ def resumed(state: HallState, fact: TicketResumed, at_ms: int) -> None:
 
 def transfer(state: HallState, command: TransferTicket, at_ms: int, device: str) -> Decision:
     """On to another service: the ticket named, or the current one of the counter."""
-    if command.ticket:
-        ticket = state.tickets.get(command.ticket)
-        if ticket is None:
-            return Refusal.TICKET_UNKNOWN
-    else:
-        found = current(state, command.counter, device)
-        if isinstance(found, Refusal):
-            return found
-        ticket = found[1]
+    counter = None if command.ticket else own_counter(state, command.counter, device)
+    if isinstance(counter, Refusal):
+        return counter
+    if command.ticket and command.ticket not in state.tickets:
+        return Refusal.TICKET_UNKNOWN
     if command.to_service not in state.rules.services:
         return Refusal.SERVICE_UNKNOWN
     if command.to_counter and command.to_counter not in state.counters:
         return Refusal.COUNTER_UNKNOWN
+    found = state.tickets[command.ticket] if counter is None else current(state, command.counter, device)
+    if isinstance(found, Refusal):
+        return found
+    ticket = found if isinstance(found, Ticket) else found[1]
     if ticket.state not in (State.WAITING, State.CALLED, State.SERVING, State.HELD):
         return Refusal.WRONG_STATE
     if state.services[ticket.service] == command.to_service:
         return Refusal.SAME_TARGET
+    if has_open(state, ticket.person_ref, state.rules.services[command.to_service][0]):
+        return Refusal.OPEN_TICKET_EXISTS
     return _hop(state, command, ticket, at_ms)
 
 

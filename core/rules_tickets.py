@@ -21,7 +21,7 @@ from core.forecast import note_arrival
 from core.policy import ServicePart
 from core.refusals import Refusal
 from core.rules_seats import Decision
-from core.rules_visits import errand_facts, next_number, taken_fact, visit_of
+from core.rules_visits import errand_facts, exhausted, has_open, next_number, taken_fact, visit_of
 from core.state import HallState
 from core.ticket import OPEN, State, Ticket
 
@@ -31,55 +31,48 @@ BOOKED = "booked"
 
 def take(state: HallState, command: TakeTicket, at_ms: int, device: str) -> Decision:
     """A number for a service, or why there is none."""
-    if not state.day_is_open:
-        return Refusal.HALL_CLOSED
+    if command.number and not _own_number(state, command.number, device):
+        return Refusal.FORBIDDEN
     found = state.rules.services.get(command.service)
-    if found is None:
+    if found is None or (command.plan and any(step not in state.rules.services for step in command.plan)):
         return Refusal.SERVICE_UNKNOWN
     service, part = found
     if command.cls not in state.rules.classes:
         return Refusal.CLASS_UNKNOWN
-    no = _may_take(state, command, part, at_ms, device) or _quota(state, command, service, part, at_ms, device)
+    visit, opened = visit_of(state, command)
+    if isinstance(visit, Refusal):
+        return visit
+    no = _not_now(state, command, service, at_ms) or _limit(state, command, service, part, at_ms, device)
     if no is not None:
         return no
-    visit, opened = visit_of(state, command)
-    if visit is None:
-        return Refusal.VISIT_CLOSED
-    number = command.number or next_number(state, part.prefix)
-    origin = "kiosk" if device else "web"
-    happened_ms = max(state.day_start_ms, min(command.happened_ms, at_ms)) if command.happened_ms else 0
+    happened_ms = max(state.day_start_ms, min(command.happened_ms or at_ms, at_ms)) if command.number else 0
     taken = taken_fact(
         state,
         part,
         command.cls,
         at_ms,
-        number=number,
+        number=command.number or next_number(state, part.prefix),
         t_eff_ms=happened_ms or at_ms,
         visit=visit,
-        origin=origin,
+        origin="kiosk" if device else "web",
         command=command,
         happened_ms=happened_ms,
     )
     return [*opened, taken]
 
 
-def _may_take(state: HallState, command: TakeTicket, part: ServicePart, at_ms: int, device: str) -> Refusal | None:
-    """Class and opening hours."""
-    if part.classes and command.cls not in part.classes:
-        return Refusal.CLASS_NOT_ALLOWED
-    if command.cls == BOOKED:
-        return Refusal.CLASS_NOT_ALLOWED  # through check-in only
-    if command.number:
-        return _may_print(state, command, device)  # taken while the kiosk was cut off: the slip is out already
-    return None if open_at(state, at_ms) else Refusal.HALL_CLOSED
-
-
-def _may_print(state: HallState, command: TakeTicket, device: str) -> Refusal | None:
-    """An offline number: from the kiosk's own prefix, never twice a day."""
+def _own_number(state: HallState, number: str, device: str) -> bool:
+    """Whether a number printed while a kiosk was cut off is of its own prefix: a longer one is another's."""
     known = state.devices.get(device)
-    if known is None or not known.offline_prefix or not command.number.startswith(known.offline_prefix):
-        return Refusal.FORBIDDEN
-    return Refusal.NUMBER_TAKEN if command.number in state.printed else None
+    own = known.offline_prefix if known is not None else ""
+    return bool(own) and number.startswith(own) and number[len(own) :].isdecimal() and number.isascii()
+
+
+def _not_now(state: HallState, command: TakeTicket, service: int, at_ms: int) -> Refusal | None:
+    """Opening hours, but not for a slip that is out already; one open ticket a person and service."""
+    if not state.day_is_open or not (command.number or open_at(state, at_ms)):
+        return Refusal.HALL_CLOSED
+    return Refusal.OPEN_TICKET_EXISTS if has_open(state, command.person_ref, service) else None
 
 
 def open_at(state: HallState, at_ms: int) -> bool:
@@ -89,27 +82,22 @@ def open_at(state: HallState, at_ms: int) -> bool:
     return any(start - early_ms <= at_ms < end for start, end in state.periods)
 
 
-def _quota(
+def _limit(
     state: HallState, command: TakeTicket, service: int, part: ServicePart, at_ms: int, device: str
 ) -> Refusal | None:
+    """Classes of the service, the double press, quota, numbers."""
     assert state.policy is not None
-    rules = state.policy.tickets
+    if command.cls == BOOKED or (part.classes and command.cls not in part.classes):
+        return Refusal.CLASS_NOT_ALLOWED  # booked: through check-in only
     known = state.devices.get(device)
     again = known is not None and not command.number and known.last_service == service
-    if again and known is not None and at_ms - known.last_take_ms < rules.press_gap_ms:
+    if again and known is not None and at_ms - known.last_take_ms < state.policy.tickets.press_gap_ms:
         return Refusal.PRESSED_TWICE
-    if command.person_ref and rules.one_open_per_person and _has_open(state, command.person_ref, service):
-        return Refusal.OPEN_TICKET_EXISTS
     if part.quota_day and state.taken_of.get(service, 0) >= part.quota_day:
         return Refusal.QUOTA_FULL
-    if not command.number and state.numbers.get(part.prefix, 0) >= 10**rules.digits - 1:
-        return Refusal.NUMBERS_EXHAUSTED
-    return None
-
-
-def _has_open(state: HallState, person_ref: str, service: int) -> bool:
-    visit = state.visits.get(state.visit_of_person.get(person_ref, 0))
-    return visit is not None and any(state.tickets[ticket].service == service for ticket in visit.tickets)
+    if command.number:
+        return Refusal.NUMBER_TAKEN if command.number in state.printed else None
+    return Refusal.NUMBERS_EXHAUSTED if exhausted(state, part.prefix) else None
 
 
 def ticket_taken(state: HallState, fact: TicketTaken, at_ms: int) -> None:
@@ -161,6 +149,7 @@ def report_print(state: HallState, command: ReportPrint, at_ms: int, device: str
     waits = state.tickets[command.ticket].state is State.WAITING
     if waits and state.policy.tickets.on_print_failed == "cancel":
         facts.append(TicketCancelled(command.ticket, "print_failed"))
+        facts += errand_facts(state, state.tickets[command.ticket], at_ms)
     return facts
 
 

@@ -5,15 +5,20 @@ from core.fact import Fact
 from core.facts_tickets import TicketTaken, VisitClosed, VisitOpened
 from core.forecast import foresee
 from core.policy import ServicePart
+from core.refusals import Refusal
 from core.state import HallState
 from core.ticket import Ticket
 from core.visit import Visit
 
 
-def visit_of(state: HallState, command: TakeTicket) -> tuple[int | None, list[Fact]]:
-    """The visit a take belongs to, and the fact that opens it. 0: the ticket stands alone; None: that visit is over."""
+def visit_of(state: HallState, command: TakeTicket) -> tuple[int | Refusal, list[Fact]]:
+    """The visit a take belongs to, and the fact that opens it. 0: the ticket stands alone. Nobody joins another's."""
     if command.visit:
-        return (command.visit, []) if command.visit in state.visits else (None, [])
+        joined = state.visits.get(command.visit)
+        if joined is None:
+            return Refusal.VISIT_CLOSED if command.visit < state.next_visit else Refusal.VISIT_UNKNOWN, []
+        stranger = command.person_ref and command.person_ref != joined.person_ref
+        return Refusal.VISIT_UNKNOWN if stranger else command.visit, []
     if not command.person_ref and not command.plan:
         return 0, []
     known = state.visit_of_person.get(command.person_ref, 0) if command.person_ref else 0
@@ -21,6 +26,21 @@ def visit_of(state: HallState, command: TakeTicket) -> tuple[int | None, list[Fa
         return known, []
     opened = VisitOpened(visit=state.next_visit, person_ref=command.person_ref, plan=command.plan)
     return opened.visit, [opened]
+
+
+def has_open(state: HallState, person_ref: str, service: int) -> bool:
+    """Whether this person has an open ticket for the service already and may have one only."""
+    assert state.policy is not None
+    if not person_ref or not state.policy.tickets.one_open_per_person:
+        return False
+    visit = state.visits.get(state.visit_of_person.get(person_ref, 0))
+    return visit is not None and any(state.tickets[ticket].service == service for ticket in visit.tickets)
+
+
+def exhausted(state: HallState, prefix: str) -> bool:
+    """Whether every number of a prefix is given out today."""
+    assert state.policy is not None
+    return len(str(state.numbers.get(prefix, 0) + 1)) > state.policy.tickets.digits
 
 
 def next_number(state: HallState, prefix: str) -> str:
