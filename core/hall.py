@@ -126,6 +126,30 @@ EVOLVE: Final[dict[type[Fact], Evolve]] = {
     f.DayClosed: rules_day.day_closed,
     f.Refused: rules_day.refused,
 }
+
+
+def _ticket(fact: t.TicketTaken) -> Answer:
+    return TicketAnswer(fact.ticket, fact.number, fact.ahead, fact.eta_s, fact.eta_p90_s)
+
+
+def _called(fact: t.TicketCalled | t.TicketResumed) -> Answer:
+    return CalledAnswer(fact.call, fact.ticket, fact.number, fact.counter)
+
+
+def _refused(fact: f.Refused | f.EvaluationRejected) -> Answer:
+    return RefusedAnswer(fact.reason)
+
+
+Reply = Callable[..., Answer]  # type: ignore[explicit-any]  # as Decide
+ANSWERS: Final[dict[type[Fact], Reply]] = {
+    t.TicketTaken: _ticket,
+    t.TicketCalled: _called,
+    t.TicketResumed: _called,
+    f.Refused: _refused,
+    f.EvaluationRejected: _refused,
+}
+"""What the device hears of a fact; of all others: done."""
+
 assert DECIDE.keys() | {c.Tick} == set(c.COMMANDS), "every command has its rule; Tick has `due`"
 assert EVOLVE.keys() == set(f.KIND_OF), "every fact has its fold"
 assert REACT.keys() <= EVOLVE.keys()
@@ -181,18 +205,22 @@ class Hall:
             self._settle(fact, cause)
 
     def _settle(self, fact: Fact, cause: Cause) -> None:
-        answer = answer_of(fact)
-        if isinstance(answer, RefusedAnswer) and answer.reason in NEVER_SETTLES:
+        make = ANSWERS.get(type(fact))
+        answer = DONE if make is None else make(fact)
+        if type(answer) is RefusedAnswer and answer.reason in NEVER_SETTLES:
             return
-        windows = self.state.windows.get(cause.device)
+        state = self.state
+        windows = state.windows.get(cause.device)
         if windows is None:
-            windows = self.state.windows[cause.device] = DeviceWindows()
-        self.state.given_up += windows.settle(cause.boot, cause.seq, cause.body, answer)
+            windows = state.windows[cause.device] = DeviceWindows()
+        given_up = windows.settle(cause.boot, cause.seq, cause.body, answer)
+        if given_up:
+            state.given_up += given_up
         if type(fact) is t.TicketTaken and not fact.offline:
-            taker = self.state.devices.get(cause.device)
+            taker = state.devices.get(cause.device)
             if taker is not None:
-                taker.last_take_ms = self.state.at_ms
-                taker.last_service = self.state.rules.services[fact.service][0]
+                taker.last_take_ms = state.at_ms
+                taker.last_service = state.rules.services[fact.service][0]
 
     def react(self, fact: Fact, cause: Cause | None = None) -> None:
         """Note what the outside must show or do because of a fact just folded."""
@@ -204,16 +232,3 @@ class Hall:
         """What gathered since the last call."""
         effects, self.effects = self.effects, Effects()
         return effects
-
-
-def answer_of(fact: Fact) -> Answer:
-    """What the device hears of a fact."""
-    match fact:
-        case t.TicketTaken():
-            return TicketAnswer(fact.ticket, fact.number, fact.ahead, fact.eta_s, fact.eta_p90_s)
-        case t.TicketCalled() | t.TicketResumed():
-            return CalledAnswer(fact.call, fact.ticket, fact.number, fact.counter)
-        case f.Refused() | f.EvaluationRejected():
-            return RefusedAnswer(fact.reason)
-        case _:
-            return DONE

@@ -69,7 +69,9 @@ class Window(Struct, array_like=True):
         kept = self.answers.get(seq)
         if kept is not None:
             return kept[1] if kept[0] == body else RefusedAnswer(Refusal.SEQ_REUSED)
-        if any(first <= seq <= last for first, last in self.skipped):
+        if seq > self.floor and not self.above:
+            return None
+        if self.skipped and any(first <= seq <= last for first, last in self.skipped):
             return RefusedAnswer(Refusal.SEQ_OLD)
         if seq <= self.floor or self._above(seq):
             return SEEN

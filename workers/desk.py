@@ -22,6 +22,7 @@ from devices.profiles import ALLOWED
 from workers.ports import Letter, Outgoing, Part, Row
 from workers.tallies import Tallies
 
+NOBODY: Final = ("", "", 0)
 LETTER_MAX: Final = 1024
 FAULT_GAP_MS: Final = 10_000
 LETTERS_A_MINUTE: Final = 10
@@ -149,13 +150,11 @@ class Desk:
         hall.evolve(fact, at_ms, cause)
         hall.react(fact, cause)
         kind, v, payload = record.encode(fact, cause)
-        if cause is None:
-            self._rows.append(Row(at_ms, kind, v, "", "", 0, payload))
-        else:
-            self._rows.append(Row(at_ms, kind, v, cause.device, cause.boot, cause.seq, payload))
-        self.tallies.fact(kind)
+        device, boot, seq = NOBODY if cause is None else cause[:3]
+        self._rows.append(Row(at_ms, kind, v, device, boot, seq, payload))
+        self.tallies.facts[kind] += 1
         if type(fact) is Refused or type(fact) is EvaluationRejected:
-            self.tallies.refuse(fact.reason)
+            self.tallies.refused[fact.reason] += 1
 
     def _answer(self, cause: Cause, result: wire.Result) -> None:
         key = (cause.device, cause.boot)

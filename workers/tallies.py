@@ -62,14 +62,6 @@ class Tallies:
         self.acknowledge = Buckets()
         self.loop_lag = Buckets()
 
-    def fact(self, kind: int) -> None:
-        """One fact of this kind was folded."""
-        self.facts[kind] += 1
-
-    def refuse(self, reason: str) -> None:
-        """The hall said no."""
-        self.refused[reason] += 1
-
     def reject(self, reason: str) -> None:
         """Something arrived that is no command of ours."""
         self.rejected[reason] += 1
