@@ -141,6 +141,21 @@ def replay(
 
 
 @app.command()
+def why(
+    ticket: Annotated[str, typer.Argument(help="a number, such as A012")],
+    data: Annotated[Path, typer.Option(help="data directory")] = Path("data"),
+    lang: Annotated[str, typer.Option(help="zh or en")] = "zh",
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
+) -> None:
+    """Why this ticket was called when it was, in one sentence a call."""
+    from workers import replays
+
+    if lang not in ("zh", "en"):
+        fail(f"no language {lang!r}", "--lang", "zh and en are spoken", USAGE)
+    run(lambda: replays.print_why(data, ticket, "en" if lang == "en" else "zh", as_json), str(data))
+
+
+@app.command()
 def demo(
     seconds: Annotated[int, typer.Option(help="0: until interrupted")] = 0,
     seed: Annotated[int, typer.Option(help="same seed, same people")] = 7,

@@ -2,14 +2,18 @@
 
 import sys
 from collections.abc import AsyncIterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from core import record
+from core.facts_tickets import TicketCalled
 from core.hall import Hall
+from core.policy import MINUTE_MS
 from core.state import HallState
+from core.why import Language, sentence
 from workers import engine, fold, recovery
 from workers.engine import Lane
 from workers.ports import JournalDamaged, Missing, Row
@@ -89,6 +93,63 @@ async def print_digests(data: Path, to: int, as_json: bool, bare: bool) -> None:
     for one in found:
         line = f"{one.hall} {one.n} {one.digest}"
         sys.stdout.write(line + ("\n" if bare else f" ({one.snapshots} snapshots agree)\n"))
+
+
+class Told(msgspec.Struct):
+    """One call of a ticket and why it was this one."""
+
+    hall: str
+    n: int
+    at_ms: int
+    counter: int
+    rule: str
+    sentence: str
+    heads: list[tuple[int, int, int, int, int]]
+
+
+async def why(data: Path, number: str, lang: Language) -> list[Told]:
+    """Every call of a number, with its reason told from the fact and the policy of its time."""
+    halls: dict[str, Hall] = {}
+    found: list[Told] = []
+    async for name, n, row in rows(data):
+        hall = halls.setdefault(name, Hall(HallState(name)))
+        fact, _, _ = record.decode(row.kind, row.v, row.payload)
+        if isinstance(fact, TicketCalled) and fact.number == number:
+            told = tell(hall.state, fact, lang)
+            found.append(Told(name, n, row.at_ms, fact.counter, fact.why.rule, told, list(fact.why.heads)))
+        fold.apply(hall, n, row)
+    return found
+
+
+def tell(state: HallState, fact: TicketCalled, lang: Language) -> str:
+    """The sentence of a call, before it is folded."""
+    policy = state.policy
+    assert policy is not None, "nobody is called without a policy"
+
+    def name_of(serial: int) -> str:
+        return state.tickets[state.ticket_of(serial)].number
+
+    def class_name(cls: int) -> str:
+        part = policy.classes[cls]
+        return part.name.get(lang, part.code)
+
+    def head_start_ms(cls: int) -> int:
+        return policy.classes[cls].head_start_min * MINUTE_MS
+
+    return sentence(fact.why, lang=lang, name_of=name_of, class_name=class_name, head_start_ms=head_start_ms)
+
+
+async def print_why(data: Path, number: str, lang: Language, as_json: bool) -> None:
+    """One line a call, or one document; Missing when the number was never called."""
+    found = await why(data, number, lang)
+    if as_json:
+        sys.stdout.write(msgspec.json.encode({"v": 1, "calls": found}).decode() + "\n")
+        return
+    if not found:
+        raise Missing(f"{number} was never called")
+    for one in found:
+        at = datetime.fromtimestamp(one.at_ms / 1000, UTC).isoformat(timespec="seconds")
+        sys.stdout.write(f"{at} counter {one.counter}: {one.sentence}\n")
 
 
 async def print_facts(data: Path, number: str, to: int) -> None:
