@@ -64,7 +64,7 @@ def finish_facts(state: HallState, counter: Counter, ticket: Ticket, at_ms: int,
     department = finished.department
     opened = EvaluationOpened(ticket.call, due_ms, counter.staff, counter.counter, service, department)
     facts += [finished, opened]
-    return facts + errand_facts(state, ticket, at_ms, sent_home=outcome in SENT_HOME) if ticket.visit else facts
+    return facts + errand_facts(state, ticket, at_ms, done=outcome not in SENT_HOME) if ticket.visit else facts
 
 
 def started(state: HallState, fact: ServingStarted, at_ms: int) -> None:

@@ -99,14 +99,14 @@ def visit_opened(state: HallState, fact: VisitOpened, at_ms: int) -> None:
     state.next_visit = fact.visit + 1
 
 
-def errand_facts(state: HallState, ticket: Ticket, at_ms: int, *, sent_home: bool = False) -> list[Fact]:
-    """What the end of `ticket` means for its visit: the next step of the plan, or its close."""
+def errand_facts(state: HallState, ticket: Ticket, at_ms: int, *, done: bool = False) -> list[Fact]:
+    """What the end of `ticket` means for its visit: the next step of the plan if this one is `done`, or its close."""
     visit = state.visits.get(ticket.visit)
     if visit is None or visit.tickets != [ticket.ticket]:
         return []
     steps = [code for code in visit.plan if code in state.rules.services]
-    if not steps or sent_home:
-        return [VisitClosed(visit.visit, once_done=not (sent_home or visit.sent_home))]
+    if not steps or not done:
+        return [VisitClosed(visit.visit, once_done=done and not visit.sent_home)]
     part = state.rules.services[steps[0]][1]
     number = next_number(state, part.prefix)
     cls = state.rules.class_codes[ticket.cls]
