@@ -12,13 +12,23 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, TypeVar
 
-from workers import engine, mark, owner, recovery
+from workers import engine, mark, opening, owner, recovery
 from workers.chain import Head, Item
 from workers.engine import Connection, Lane
+from workers.opening import Opened, Options
 from workers.ports import Fenced, Part, Row
-from workers.writer import FRAME, STORED, Batch, Foreign, Words, checkpoint, prepare, store_snapshot, write
+from workers.writer import (
+    FRAME,
+    STORED,
+    Batch,
+    Foreign,
+    Words,
+    checkpoint,
+    raise_snapshot,
+    store_snapshot,
+    write,
+)
 
-RETRY_S: Final = (0.2, 0.5)  # the first wait, then each further one
 PASSING: Final = ("SQLITE_FULL", "SQLITE_BUSY")
 TAKEN: Final = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
 T = TypeVar("T")
@@ -42,19 +52,6 @@ class Stats:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Options:
-    """What tests make small. Bytes of WAL, milliseconds, seconds."""
-
-    retry_s: tuple[float, float] = RETRY_S
-    busy_ms: int = 5000
-    presize: int = 16 << 20
-    checkpoint: int = 16 << 20
-    checkpoint_idle: int = 1 << 20
-    mark_every_s: float = 1.0
-    formats: frozenset[int] = frozenset({1})
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """Who wants to hear of commits (seconds, facts), of a retry (error name) and of the end of retrying."""
 
@@ -66,11 +63,11 @@ class Listener:
 class SqliteJournal:
     """The `Journal` and `Snapshots` of one machine. One at a time a directory; made by `open`."""
 
-    def __init__(
-        self, path: Path, lane: Lane, tail: recovery.Tail, now_ms: Callable[[], int], options: Options
-    ) -> None:
-        self.path, self.epoch, self.stats = path, tail.epoch, Stats()
-        self._lane, self._now_ms, self._options = lane, now_ms, options
+    def __init__(self, opened: Opened, now_ms: Callable[[], int], options: Options) -> None:
+        self.path, self._lane, tail, held, self._mark_file = opened
+        self._owner: owner.Owner | None = held
+        self.epoch, self.stats = tail.epoch, Stats()
+        self._now_ms, self._options = now_ms, options
         self._last, self._seal, self._heads = tail.last, tail.seal, tail.heads
         self._words, self._published = Words(tail.texts), tail.published
         self._unsaved: dict[str, int] = {}
@@ -79,35 +76,15 @@ class SqliteJournal:
         self._grown = 0
         self._marked = tail.last
         self.listener = Listener()
+        self._marking = asyncio.create_task(self._mark_each(), name="journal.mark")
 
     @classmethod
     async def open(
         cls, directory: Path, *, now_ms: Callable[[], int], options: Options | None = None
     ) -> "SqliteJournal":
-        """Lock, examine, then write. Taken, Missing, Newer or JournalDamaged; then nothing was changed."""
+        """Lock, examine, then write. Taken, Missing, Newer or JournalDamaged; then what is there was not changed."""
         options = options or Options()
-        held = owner.take(directory)
-        try:
-            path = recovery.newest_file(directory) or directory / f"journal-{month(now_ms())}.db"
-            await examine(path)
-            lane = await Lane(lambda: engine.writer(path, options.busy_ms)).open()
-        except BaseException:
-            held.release()
-            raise
-        try:
-            tail = await lane.run(lambda db: prepare(db, path, now_ms(), options.presize))
-            journal = cls(path, lane, tail, now_ms, options)
-            journal._keep(held)
-        except BaseException:
-            await lane.close()
-            held.release()
-            raise
-        return journal
-
-    def _keep(self, held: owner.Owner) -> None:
-        self._owner: owner.Owner | None = held
-        self._mark_file = mark.MarkFile(self.path.parent / mark.NAME, self._mark_now())
-        self._marking = asyncio.create_task(self._mark_each(), name="journal.mark")
+        return cls(await opening.begin(directory, now_ms(), options), now_ms, options)
 
     async def close(self) -> None:
         """What is under way ends first; a retry is given up. Idempotent."""
@@ -301,6 +278,11 @@ class SqliteJournal:
         await self._again(lambda db: store_snapshot(db, self.epoch, number, made, fresh))
         self.stats.snapshots += 1
 
+    async def refresh(self, hall: str) -> bool:
+        """Let the newest snapshot of a hall without news count up to now, so that it does not lengthen recovery."""
+        number, head, last = self._words.get(hall, -1), self._heads.get(hall, 0), self._last
+        return await self._other(lambda db: raise_snapshot(db, hall, number, head, last))
+
     async def newest(self, hall: str) -> AsyncIterator[tuple[int, bytes]]:
         """(hall_seq, data), newest first. Damaged ones and unknown formats are left out."""
         number = self._words.get(hall, -1)
@@ -329,7 +311,7 @@ class SqliteJournal:
         self._grown = max(0, frames - moved) * FRAME
         self.stats.checkpoints += 1
         self.stats.checkpoint_seconds += time.perf_counter() - started
-        self.stats.wal_bytes = self.path.with_name(self.path.name + "-wal").stat().st_size
+        self.stats.wal_bytes = recovery.wal_of(self.path).stat().st_size
         return True
 
     async def _mark_each(self) -> None:
@@ -362,20 +344,3 @@ class SqliteJournal:
             if self._unsaved:
                 await self._other(lambda db: write(db, self._batch(())))
             await self._mark()
-
-
-def month(at_ms: int) -> str:
-    """The month of a file name, UTC."""
-    return time.strftime("%Y-%m", time.gmtime(at_ms / 1000))
-
-
-async def examine(path: Path) -> None:
-    """Refuse what is not what was acknowledged, through a connection that cannot change it."""
-    if not recovery.exists(path):
-        recovery.check_mark(None, 0, path.parent)
-        return
-    lane = await Lane(lambda: engine.reader(path)).open()
-    try:
-        await lane.run(lambda db: recovery.examine(db, path))
-    finally:
-        await lane.close()

@@ -5,10 +5,9 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Final, Protocol
 
-from workers import chain, engine, recovery
+from workers import chain, recovery
 from workers.chain import Head, Item, Seal
 from workers.engine import Connection
 from workers.ports import Letter
@@ -28,6 +27,7 @@ DROP_SNAPSHOTS: Final = (
     "DELETE FROM snapshot WHERE hall = ?1 AND hall_seq NOT IN "
     "(SELECT hall_seq FROM snapshot WHERE hall = ?1 ORDER BY hall_seq DESC LIMIT ?2)"
 )
+SNAPSHOT_AT: Final = "SELECT fmt, at_ms, data FROM snapshot WHERE hall = ? AND hall_seq = ?"
 END_BEFORE: Final = (
     "SELECT max(last) FROM batch WHERE last < (SELECT seq FROM journal WHERE hall = ? AND hall_seq = ? + 1 "
     "ORDER BY seq DESC LIMIT 1)"
@@ -136,35 +136,18 @@ def store_snapshot(
         raise
 
 
+def raise_snapshot(db: Connection, hall: str, number: int, head: int, last: int) -> bool:
+    """The snapshot at the hall's head is good up to `last` as well. False when there is none at the head."""
+    found = db.execute(SNAPSHOT_AT, (number, head)).fetchone()
+    if found is None:
+        return False
+    fmt, at_ms, data = found
+    crc = chain.snapshot_crc(hall, head, last, fmt, at_ms, data)
+    db.execute("UPDATE snapshot SET seq = ?, crc = ? WHERE hall = ? AND hall_seq = ?", (last, crc, number, head))
+    return True
+
+
 def checkpoint(db: Connection) -> tuple[int, int]:
     """PASSIVE: frames in the WAL, frames moved. Blocks nobody, and is not blocked."""
     _, frames, moved = db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
     return frames, moved
-
-
-def prepare(db: Connection, path: Path, now_ms: int, presize: int) -> recovery.Tail:
-    """In the writer's thread: migrations, a WAL that is on disk and sized, a new epoch."""
-    recovery.migrate(db)
-    db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
-    if presize:
-        presize_wal(db, presize)
-    epoch = recovery.raise_epoch(db, now_ms)
-    tail = recovery.tail(db, path)
-    assert tail.epoch == epoch
-    return tail
-
-
-def presize_wal(db: Connection, size: int) -> None:
-    """Make the WAL `size` bytes long, so that commits overwrite it and fdatasync need not extend a file.
-
-    The one page of filler is all that is written unsynced: everything else has been checkpointed before.
-    """
-    engine.apply(db, {"synchronous": 0})
-    try:
-        db.execute("INSERT INTO meta VALUES('filler', 0)")
-        for _ in range(size // FRAME):
-            db.execute("UPDATE meta SET v = 0 WHERE k = 'filler'")
-        db.execute("DELETE FROM meta WHERE k = 'filler'")
-    finally:
-        engine.apply(db, {"synchronous": 2})
-    db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()

@@ -1,0 +1,123 @@
+"""workers/opening.py: the order in which a journal is opened, so that a refused start leaves everything as it was.
+
+lock ─▶ examine, read-only ─▶ writer, migrations ─▶ the WAL on disk and sized ─▶ epoch raised ─▶ mark rewritten.
+"""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, NamedTuple
+
+from workers import engine, mark, owner, recovery
+from workers.engine import Connection, Lane
+from workers.ports import Missing
+from workers.writer import FRAME
+
+RETRY_S: Final = (0.2, 0.5)  # the first wait, then each further one
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Options:
+    """What tests make small. Bytes of WAL, milliseconds, seconds."""
+
+    retry_s: tuple[float, float] = RETRY_S
+    busy_ms: int = 5000
+    presize: int = 16 << 20
+    checkpoint: int = 16 << 20
+    checkpoint_idle: int = 1 << 20
+    mark_every_s: float = 1.0
+    formats: frozenset[int] = frozenset({1})
+
+
+class Opened(NamedTuple):
+    """All that a journal holds while it is open."""
+
+    path: Path
+    lane: Lane
+    tail: recovery.Tail
+    held: owner.Owner
+    mark_file: mark.MarkFile
+
+
+async def begin(directory: Path, now_ms: int, options: Options) -> Opened:
+    """Taken, Missing, Newer or JournalDamaged release the lock again."""
+    held = owner.take(directory)
+    try:
+        path = recovery.newest_file(directory) or directory / f"journal-{month(now_ms)}.db"
+        await examine(path)
+        return await write_on(path, held, now_ms, options)
+    except engine.DatabaseError as error:
+        held.release()
+        raise refused(error, directory) from error
+    except BaseException:
+        held.release()
+        raise
+
+
+async def examine(path: Path) -> None:
+    """Refuse what is not what was acknowledged, through a connection that cannot change it.
+
+    A rollback journal beside the file means that its making was cut short: nothing can have been acknowledged yet.
+    """
+    if not recovery.exists(path):
+        recovery.check_mark(None, mark.newest(path.parent / mark.NAME), 0)
+    elif not recovery.exists(path.with_name(path.name + "-journal")):
+        lane = await Lane(lambda: engine.reader(path)).open()
+        try:
+            await lane.run(lambda db: recovery.examine(db, path))
+        finally:
+            await lane.close()
+
+
+async def write_on(path: Path, held: owner.Owner, now_ms: int, options: Options) -> Opened:
+    """The writer, in its thread, at the end of a file that was found good."""
+    lane = await Lane(lambda: engine.writer(path, options.busy_ms)).open()
+    try:
+        tail, mark_file = await lane.run(lambda db: prepare(db, path, now_ms, options.presize))
+    except BaseException:
+        await lane.close()
+        raise
+    return Opened(path, lane, tail, held, mark_file)
+
+
+def prepare(db: Connection, path: Path, now_ms: int, presize: int) -> tuple[recovery.Tail, mark.MarkFile]:
+    """Migrations, the log on disk, a new epoch, both slots of the mark. In the writer's thread."""
+    recovery.migrate(db)
+    recovery.examine(db, path)
+    db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()  # what was committed before a crash is on the disk now
+    if recovery.wal_of(path).stat().st_size < presize:
+        presize_wal(db, presize)
+    recovery.raise_epoch(db, now_ms)
+    tail = recovery.tail(db, path)
+    return tail, mark.MarkFile(path.parent / mark.NAME, mark.Mark(tail.epoch, tail.last, tail.seal.chain[:8]))
+
+
+def presize_wal(db: Connection, size: int) -> None:
+    """Make the WAL `size` bytes long, so that commits overwrite it and fdatasync need not extend a file.
+
+    The page of filler, written again and again, is all that is unsynced: the rest has been checkpointed before.
+    """
+    engine.apply(db, {"synchronous": 0})
+    try:
+        db.execute("INSERT INTO meta VALUES('filler', 0)")
+        for _ in range(size // FRAME):
+            db.execute("UPDATE meta SET v = v + 1 WHERE k = 'filler'")
+        db.execute("DELETE FROM meta WHERE k = 'filler'")
+    finally:
+        engine.apply(db, {"synchronous": 2})
+    db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+
+
+def month(at_ms: int) -> str:
+    """The month of a file name, UTC."""
+    return time.strftime("%Y-%m", time.gmtime(at_ms / 1000))
+
+
+def refused(error: engine.DatabaseError, directory: Path) -> Exception:
+    """JournalDamaged or Missing when the file or the directory is the cause, the error itself otherwise."""
+    name = engine.error_name(error)
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+        return recovery.damaged(f"journal unreadable ({name})", directory)
+    if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL")):
+        return Missing(f"data directory not writable ({name})\n{directory}\ngive the service write access and room")
+    return error
