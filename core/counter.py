@@ -73,7 +73,7 @@ assert TRANSITIONS.keys() == set(CounterState), "every state has a row"
 
 
 class Counter(Struct, array_like=True):
-    """One counter. `ticket`, `call`: what is called or served; `last_*`: the last finished serving, for key boxes."""
+    """One counter. `ticket`, `call`: what is called or served; `last_*`: the last finished serving."""
 
     counter: int
     profile: int
@@ -85,6 +85,7 @@ class Counter(Struct, array_like=True):
     pause_pending: bool = False
     last_call: int = 0
     last_finished_ms: int = 0
+    newest_call: int = 0
 
     def advance(self, fact: Fact) -> None:
         """Take the step of the table; a pending pause takes effect when the counter would fall idle."""

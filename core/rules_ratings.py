@@ -35,7 +35,7 @@ def submit(state: HallState, command: SubmitEvaluation, at_ms: int, device: str)
     assert not isinstance(level, Refusal)
     evaluation = state.evaluations[call]
     counter = state.counters.get(evaluation.counter)
-    moved_on = counter is None or counter.last_call != call or counter.call > call
+    moved_on = counter is None or counter.newest_call > call
     facts: list[Fact] = [
         EvaluationSubmitted(
             call=call,

@@ -58,7 +58,7 @@ def busy(state: HallState, ticket: Ticket) -> bool:
 def seat(state: HallState, counter: Counter, ticket: Ticket, call: int, at_ms: int) -> None:
     """The ticket is at the counter under this call; the rest of its visit steps back."""
     assert state.policy is not None
-    counter.ticket, counter.call = ticket.ticket, call
+    counter.ticket, counter.call, counter.newest_call = ticket.ticket, call, call
     ticket.counter, ticket.call, ticket.called_ms, ticket.recalls = counter.counter, call, at_ms, 0
     ticket.last_recall_ms = at_ms
     ticket.calls += 1
