@@ -26,8 +26,8 @@ OPTIONS = Options(presize=200_000, checkpoint=150_000, mark_every_s=0.01)
 PAGE = 4096
 POINTER = ctypes.c_void_p
 SYNC_AT = 4  # xClose xRead xWrite xTruncate xSync ...
-OPEN = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, ctypes.c_char_p, POINTER, ctypes.c_int, POINTER)
-DELETE = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, ctypes.c_char_p, ctypes.c_int)
+OPEN = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, POINTER, POINTER, ctypes.c_int, POINTER)  # SQLite reads behind a name
+DELETE = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, POINTER, ctypes.c_int)
 SYNC = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, ctypes.c_int)
 
 
@@ -132,16 +132,16 @@ class Shim:
         self._library.sqlite3_vfs_unregister(ctypes.byref(self._vfs))
         self._library.sqlite3_vfs_register(self._below, 1)
 
-    def _open(self, vfs: int, name: bytes | None, file: int, flags: int, out: int | None) -> int:
+    def _open(self, vfs: int, name: int | None, file: int, flags: int, out: int | None) -> int:
         code = self._open_below(vfs, name, file, flags, out)
         methods = POINTER.from_address(file)
         if code == 0 and name is not None and methods.value:
-            self._paths[file] = Path(os.fsdecode(name))
+            self._paths[file] = Path(os.fsdecode(ctypes.string_at(name)))
             methods.value = self._looked_over(methods.value)
         return int(code)
 
-    def _delete(self, vfs: int, name: bytes, sync: int) -> int:
-        self._disk.deleted.add(Path(os.fsdecode(name)))
+    def _delete(self, vfs: int, name: int, sync: int) -> int:
+        self._disk.deleted.add(Path(os.fsdecode(ctypes.string_at(name))))
         return int(self._delete_below(vfs, name, sync))
 
     def _looked_over(self, address: int) -> int:
