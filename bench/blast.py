@@ -67,7 +67,7 @@ class Lane(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Speak first."""
         self._transport = cast(asyncio.Transport, transport)
-        self._transport.write(mqtt5.ConnectPacket(self.name, clean_start=True, keep_alive=0).write())
+        self._transport.write(mqtt5.ConnectPacket(self.name, clean_start=True, keep_alive=65_535).write())
 
     def connection_lost(self, error: Exception | None) -> None:
         """The run is over for this lane, whatever it has."""

@@ -14,6 +14,7 @@ from typing import cast
 import mqtt5
 import msgspec
 
+from devices import wire
 from workers.link_settings import parse_url
 
 
@@ -66,11 +67,11 @@ class Noop(asyncio.Protocol):
         self._loop = asyncio.get_running_loop()
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Connect and subscribe in one go."""
+        """Speak first."""
         self._transport = cast(asyncio.Transport, transport)
-        events = mqtt5.TopicFilter("jh/v1/+/+/event", max_qos=mqtt5.QoS.AT_LEAST_ONCE)
-        hello = mqtt5.ConnectPacket("noop", clean_start=True, keep_alive=0, receive_max=self._receive_max)
-        self._transport.write(hello.write() + mqtt5.SubscribePacket(1, [events]).write())
+        # No pings: a run is shorter. iotcore refuses a keep-alive of 0.
+        hello = mqtt5.ConnectPacket("noop", clean_start=True, keep_alive=65_535, receive_max=self._receive_max)
+        self._transport.write(hello.write())
 
     def connection_lost(self, error: Exception | None) -> None:
         """Over."""
@@ -111,13 +112,15 @@ class Noop(asyncio.Protocol):
                     self._echo(packet)
             elif type(packet) is mqtt5.PubAckPacket:
                 self.flying -= 1
+            elif type(packet) is mqtt5.ConnAckPacket:
+                events = mqtt5.TopicFilter("jh/v1/+/+/event", max_qos=mqtt5.QoS.AT_LEAST_ONCE)
+                out.append(mqtt5.SubscribePacket(1, [events]).write())
             elif type(packet) is mqtt5.SubAckPacket:
                 self.ready.set()
         self._rest = data[at:]
-        if self.received > before:
-            self.last = (time.monotonic(), time.process_time())
-            if not before:
-                self.first = self.last
+        self.last = (time.monotonic(), time.process_time())  # of a relay the last PUBACK counts
+        if self.received and not before:
+            self.first = self.last
 
     def _echo(self, packet: mqtt5.PublishPacket) -> None:
         """What the full product says to one event at least: a result and a picture."""
@@ -191,7 +194,7 @@ def main(arguments: Sequence[str]) -> None:
         receive(
             given.url,
             given.count,
-            msgspec.json.Decoder().decode,
+            lambda payload: wire.decode(payload, "noop"),
             relay=given.relay,
             receive_max=given.receive_max,
             pace_s=given.pace,

@@ -230,6 +230,29 @@ def test_outbox_reaches_devices_in_order_and_the_last_screen_stays(broker: Runni
     play(scenario)
 
 
+def test_a_full_outbox_and_a_full_inbox_do_not_wait_for_each_other(broker: RunningBroker) -> None:
+    """iotcore sends no PUBACK while 100 of its own messages lack theirs and more wait."""
+
+    async def scenario() -> None:
+        link = a_link(broker, inbox_max=200, batch_max=20)
+        outbox = MqttOutbox(link, queue_max=30)
+        async with running(link), a_device(broker) as device:
+            await until(lambda: link.lives)
+            link.hold(True)
+            await send(device, range(600))
+            link.hold(False)
+            got: list[int] = []
+            async for batch in link.batches():
+                got += payloads([batch])
+                await link.settle(batch)
+                await outbox.emit([Outgoing("jh/v1/h1/k1/ack", one.payload) for one in batch for _ in range(20)])
+                if len(got) == 600:
+                    break
+            assert await outbox.flush(15) and outbox.stats.published["ack"] == 12_000
+
+    play(scenario)
+
+
 def test_publishes_survive_lost_connections_and_arrive_at_least_once(broker: RunningBroker) -> None:
     async def scenario() -> None:
         link = a_link(broker)

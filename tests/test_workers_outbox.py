@@ -19,6 +19,7 @@ class FakeLink:
         self.flying: list[Outgoing] = []
         self.sent: list[Outgoing] = []
         self.wants: list[bool] = []
+        self.broker_waits = False
         self.sender: Any = None
 
     def attach(self, sender: object) -> None:
@@ -34,6 +35,9 @@ class FakeLink:
 
     def wants_acks(self, on: bool) -> None:
         self.wants.append(on)
+
+    def choked(self) -> bool:
+        return self.broker_waits
 
     def ack(self, at: int = 0, refusal: str = "") -> None:
         """As the link does it: told first, room afterwards."""
@@ -159,6 +163,20 @@ def test_emit_waits_above_the_bound_and_asks_for_acks() -> None:
         link.ack()
         await waiting
         assert link.wants == [True, False] and outbox.pending() == 3
+
+    asyncio.run(scenario())
+
+
+def test_emit_goes_on_when_the_broker_waits_for_us() -> None:
+    async def scenario() -> None:
+        link = FakeLink(window=1)
+        outbox = MqttOutbox(link, queue_max=1)
+        waiting = asyncio.create_task(outbox.emit([an_ack(1), an_ack(2)]))
+        await asyncio.sleep(0.12)  # two stalls
+        assert not waiting.done(), "no PUBACK alone is no reason"
+        link.broker_waits = True
+        await waiting
+        assert link.wants == [True, False] and outbox.pending() == 2
 
     asyncio.run(scenario())
 

@@ -122,6 +122,10 @@ class Link(Connection):
         self._wants_acks = on
         self._weigh()
 
+    def choked(self) -> bool:
+        """Live, and the broker has sent all it may before we settle something."""
+        return self.state in (State.LIVE, State.PAUSED) and self._inbox.level() >= self.settings.receive_max
+
     def attach(self, sender: Sender) -> None:
         """Who hears of PUBACKs and of room."""
         self._sender = sender

@@ -13,6 +13,7 @@ from typing import Final, Protocol, cast
 from workers.ports import Outgoing
 
 SCREEN_GAP_S: Final = 0.1  # ≤ 10 pictures a second and topic
+STALL_S: Final = 0.05  # nothing landed for so long, and the broker waits for us: go on, and settle the next batch
 
 
 class Publisher(Protocol):
@@ -21,6 +22,7 @@ class Publisher(Protocol):
     def attach(self, sender: "MqttOutbox") -> None: ...
     def publish(self, topic: str, payload: bytes, retain: bool, token: object) -> bool: ...
     def wants_acks(self, on: bool) -> None: ...
+    def choked(self) -> bool: ...
 
 
 class Screen:
@@ -123,11 +125,19 @@ class MqttOutbox:
             await self._ease()
 
     async def _ease(self) -> None:
+        """Until there is room. iotcore keeps our PUBACKs back while 100 of its messages lack theirs, and the dispatcher
+        that waits here settles none: then one more batch may come in over the bound; its PUBACKs free ours."""
         self._link.wants_acks(True)
         try:
             while len(self._queue) >= self._queue_max:
                 self._eased.clear()
-                await self._eased.wait()
+                done = self._done
+                try:
+                    async with asyncio.timeout(STALL_S):
+                        await self._eased.wait()
+                except TimeoutError:
+                    if done == self._done and self._link.choked():
+                        return
         finally:
             self._link.wants_acks(False)
 
