@@ -43,7 +43,8 @@ def audit(why: Why, t: int, classes: Sequence[Rule]) -> Verdict:
     overtaken = broken = 0
     for head in others:
         other = classes[head[0]]
-        if not head[4] or other.tier != rule.tier or winner[2] <= head[2]:
+        held_back = why.rule == CAP and other.cap is not None
+        if not head[4] or held_back or other.tier != rule.tier or winner[2] <= head[2]:
             continue
         overtaken += 1
         allowed = (rule.rate - other.rate) * (t - head[2])

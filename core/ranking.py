@@ -203,37 +203,51 @@ class RankingPool(Views):
 
     # How many are ahead.
 
-    def ahead_by_class(self, serial: int, view: int, t: int) -> tuple[int, ...]:
-        """Tickets of `view` that outrank `serial` at `t`, class by class, the cap left aside. KeyError if not waiting.
-
-        Exact; one bisect a class.
-        """
-        key, mine, _, _ = self._tickets[serial]
-        return self._outranking(key, mine, view, t)
+    def ahead(self, serial: int, view: int, t: int) -> int:
+        """Tickets of `view` that outrank `serial` at `t`, the cap left aside. Exact. KeyError if not waiting."""
+        key, cls, _, _ = self._tickets[serial]
+        return self._before(key, cls, view, t)
 
     def ahead_of(self, serial: int, cls: int, t_eff: int, view: int, t: int) -> int:
         """Tickets of `view` that would outrank a ticket that is not there yet."""
-        return sum(self._outranking((t_eff << SERIAL_BITS) | serial, cls, view, t))
+        return self._before((t_eff << SERIAL_BITS) | serial, cls, view, t)
 
-    def _outranking(self, key: int, mine: int, view: int, t: int) -> tuple[int, ...]:
-        classes = self._classes
-        rule = classes[mine]
-        debt = rule.rate * ((key >> SERIAL_BITS) - t) - rule.rate * rule.head_start_ms
+    def _before(self, key: int, mine: int, view: int, t: int) -> int:
+        """Tickets of `view` before one of class `mine`: one bisect a class, none where the whole lane is before it."""
+        lanes = self._views[view].lanes
+        above, level, others = self._rivals[mine]
+        found = 0
+        moment = key & ~SERIAL_MASK
+        for cls, shift in level:
+            lane = lanes[cls]
+            if lane:
+                bound = moment + shift
+                found += len(lane) if lane[-1] < bound else bisect_left(lane, bound)
+        if lanes[mine]:
+            found += bisect_left(lanes[mine], key)
+        for cls in above:
+            found += len(lanes[cls])
+        for cls in others:
+            found += bisect_left(lanes[cls], self._bound(key, mine, cls, t))
+        return found
+
+    def _bound(self, key: int, mine: int, cls: int, t: int) -> int:
+        """Keys of `cls` below this outrank `key` of class `mine` at `t`; both classes are of one tier."""
+        other = self._classes[cls]
+        reach = other.rate * (other.head_start_ms + t) + self._debt(mine, key >> SERIAL_BITS, t) + (cls < mine)
+        return -(-reach // other.rate) << SERIAL_BITS
+
+    def ahead_by_class(self, serial: int, view: int, t: int) -> tuple[int, ...]:
+        """As `ahead`, class by class: for "why not me"."""
+        key, mine, _, _ = self._tickets[serial]
+        tier = self._classes[mine].tier
         counts = []
-        for cls, lane in enumerate(self._views[view].lanes):
-            other = classes[cls]
-            if cls == mine:
-                counts.append(bisect_left(lane, key))
-            elif other.tier != rule.tier:
-                counts.append(len(lane) if other.tier > rule.tier else 0)
+        for cls, (rule, lane) in enumerate(zip(self._classes, self._views[view].lanes, strict=True)):
+            if rule.tier != tier:
+                counts.append(len(lane) if rule.tier > tier else 0)
             else:
-                reach = other.rate * (other.head_start_ms + t) + debt + (cls < mine)
-                counts.append(bisect_left(lane, -(-reach // other.rate) << SERIAL_BITS))
+                counts.append(bisect_left(lane, key if cls == mine else self._bound(key, mine, cls, t)))
         return tuple(counts)
-
-    def ahead(self, serial: int, view: int, t: int) -> int:
-        """Tickets of `view` that outrank `serial` at `t`. See `ahead_by_class`."""
-        return sum(self.ahead_by_class(serial, view, t))
 
     def top(self, view: int, k: int, t: int) -> list[int]:
         """The first `k` serials of `view` at `t`, the cap left aside."""

@@ -5,7 +5,7 @@ and perhaps an overflow view. Each service has its own view too. Ids are dense, 
 """
 
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -54,6 +54,17 @@ class ViewTable(msgspec.Struct, frozen=True, array_like=True):
     services: tuple[tuple[int, int], ...]  # (service, its own view), in the order they were added
     profiles: tuple[tuple[int, Skills, tuple[int, int]], ...]  # (profile, skills, its two views)
     counters: tuple[tuple[int, int], ...]  # (counter, profile)
+
+
+class Rivals(NamedTuple):
+    """How the other classes stand to one class: above it, level with an equal rate, level with another rate.
+
+    With an equal rate t does not matter: tickets with keys below my T << 24 plus the shift outrank mine.
+    """
+
+    above: tuple[int, ...]
+    level: tuple[tuple[int, int], ...]  # (class, shift)
+    others: tuple[int, ...]
 
 
 class View:
@@ -124,6 +135,7 @@ class Views:
         self._ring_mask = (1 << self._cap[1] - 1) - 1
         self._classes = tuple(classes)
         self._capped = tuple(rule.cap is not None for rule in classes)
+        self._rivals = tuple(_rivals(self._classes, mine) for mine in range(len(classes)))
         for view in self._views.values():
             assert not any(view.lanes[len(classes) :]), "a class was dropped while tickets of it wait"
             del view.lanes[len(classes) :]
@@ -302,3 +314,15 @@ class Views:
             for contested in calls:
                 ring = ring << 1 | contested
             self._profiles[profile].ring = ring & self._ring_mask
+
+
+def _rivals(classes: tuple[ClassRule, ...], mine: int) -> Rivals:
+    """Sort the other classes by how they stand to class `mine`."""
+    rule = classes[mine]
+    same_tier = [cls for cls, other in enumerate(classes) if other.tier == rule.tier and cls != mine]
+    gains = [(cls, classes[cls].head_start_ms - rule.head_start_ms + (cls < mine)) for cls in same_tier]
+    return Rivals(
+        tuple(cls for cls, other in enumerate(classes) if other.tier > rule.tier),
+        tuple((cls, gain << SERIAL_BITS) for cls, gain in gains if classes[cls].rate == rule.rate),
+        tuple(cls for cls in same_tier if classes[cls].rate != rule.rate),
+    )
