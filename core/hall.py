@@ -166,8 +166,18 @@ class Hall:
 
     def judge(self, cause: Cause) -> Answer | None:
         """The first answer of a command that was settled before; None if it is fresh."""
-        windows = self.state.windows.get(cause.device)
-        return windows.judge(cause.boot, cause.seq, cause.body) if windows is not None else None
+        device, boot, seq, body = cause
+        windows = self.state.windows.get(device)
+        if windows is None:
+            return None
+        window = windows.boots.get(boot)
+        if window is not None and seq == window.floor + 1:
+            return None  # the next in order, as nearly always
+        return windows.judge(boot, seq, body)
+
+    def settled(self, cause: Cause) -> Answer:
+        """The answer to a command that has just been folded. KeyError if it was not."""
+        return self.state.windows[cause.device].boots[cause.boot].answers[cause.seq][1]
 
     def decide(self, command: c.Command, at_ms: int, device: str = "") -> list[Fact]:
         """The facts that follow: at least one where a device asks, since a refusal is a fact. Reads only."""

@@ -24,9 +24,10 @@ from core.state import HallState
 from workers import engine, fold, logs, metrics, settings
 from workers.clock import Clock, LagMeter
 from workers.dispatcher import Dispatcher
-from workers.journal import Listener, Options, SqliteJournal
+from workers.journal import Listener, SqliteJournal
 from workers.link import Link
 from workers.link_settings import LinkSettings
+from workers.opening import Options
 from workers.outbox import MqttOutbox
 from workers.settings import Settings, SettingsError
 from workers.tallies import Tallies

@@ -108,9 +108,7 @@ class Desk:
                 command = msgspec.structs.replace(command, happened_ms=max(1, at_ms - heard.age_ms))
             facts = hall.decide(command, at_ms, cause.device)
         self._record(facts, at_ms, cause)
-        kept = hall.judge(cause)
-        assert kept is not None, "a decided command is settled"
-        return self._answer(cause, wire.result_of(cause.seq, kept, dropped=heard.dropped))
+        return self._answer(cause, wire.result_of(cause.seq, hall.settled(cause), dropped=heard.dropped))
 
     def _bad(self, bad: wire.Bad, device: str, topic: str, payload: bytes, at_ms: int) -> None:
         """Counted, answered where there is somebody to answer, kept where a person could make sense of it."""
