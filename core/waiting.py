@@ -131,8 +131,16 @@ class WaitModel(msgspec.Struct):
         """W of the head of this file; None if later arrivals that pass come as fast as completions."""
         base = (ahead + 1) * self.completions.mean
         wait, settled = base >> FINE, False
+        passing, always = self._passing(cls)
         for _ in range(ROUNDS):
-            slope, offset = self._passing(cls, wait)
+            slope, offset = always, 0
+            for share, rate, faster, gain in passing:
+                reach = (faster * wait + gain) // rate
+                if reach >= wait:
+                    slope += share
+                elif reach > 0:
+                    slope += share * faster // rate
+                    offset += share * gain // rate
             if slope >= PPM:  # nothing settles here; further on a bounded head start may have ended
                 wait, settled = 2 * wait + self.completions.mean, False
                 continue
@@ -143,27 +151,28 @@ class WaitModel(msgspec.Struct):
             wait = solved
         return wait if settled else None
 
-    def _passing(self, mine: int, wait_ms: int) -> tuple[int, int]:
-        """Later arrivals that pass, as slope (ppm) and offset (ms · ppm) of W, linear around `wait_ms`."""
-        rule = self.classes[mine]
-        slope = offset = 0
+    def _passing(self, mine: int) -> tuple[list[tuple[int, int, int, int]], int]:
+        """Classes whose later arrivals may pass: (share in ppm of a completion, rate, rate above mine, gain).
+
+        The second value is the share that passes however long the wait: of higher tiers, at most as the cap lets.
+        """
+        rule, mean = self.classes[mine], self.completions.mean
+        passing: list[tuple[int, int, int, int]] = []
+        always = 0
         for cls, gap in enumerate(self.arrivals):
-            if not gap.count or not gap.mean:
+            if not gap.mean:
                 continue
             other = self.classes[cls]
-            share = PPM * self.completions.mean // gap.mean  # arrivals of this class a completion
             if other.tier != rule.tier:
                 if other.tier > rule.tier:
-                    slope += min(share, PPM * other.cap[0] // other.cap[1]) if other.cap else share
+                    share = PPM * mean // gap.mean
+                    always += min(share, PPM * other.cap[0] // other.cap[1]) if other.cap else share
                 continue
+            faster = other.rate - rule.rate
             gain = other.rate * other.head_start_ms - rule.rate * rule.head_start_ms
-            reach = ((other.rate - rule.rate) * wait_ms + gain) // other.rate
-            if reach >= wait_ms:
-                slope += share
-            elif reach > 0:
-                slope += share * (other.rate - rule.rate) // other.rate
-                offset += share * gain // other.rate
-        return slope, offset
+            if faster > 0 or gain > 0:
+                passing.append((PPM * mean // gap.mean, other.rate, faster, gain))
+        return passing, always
 
 
 def _bucket(ahead: int) -> int:
