@@ -22,6 +22,8 @@ from bench.pairs import Gate, Options, Report, Verdict, document, verdict
 Suite = Callable[[Options, list[str]], Report]  # the second argument: what the common options did not take
 
 SUITES: Final[dict[str, str]] = {
+    "ingest": "bench.ingest:ingest",
+    "loop": "bench.ingest:loop",
     "ranking": "bench.ranking:run",
     "theory": "bench.theory:run",
 }
