@@ -260,7 +260,7 @@ def test_a_full_outbox_keeps_a_full_inbox_reading() -> None:
 
 def test_pings_go_out_while_paused() -> None:
     async def scenario() -> None:
-        async with session(keep_alive_s=1, pong_s=0.01) as (link, peer, _):
+        async with session(keep_alive_s=1, pong_s=0.4) as (link, peer, _):
             link.hold(True)
             for _ in range(2):
                 while not isinstance(await peer.packet(), mqtt5.PingReqPacket):
