@@ -87,7 +87,9 @@ def test_only_a_younger_birth_after_ours_was_retained_is_a_takeover(birth: str, 
             births = {"younger": b"9" + link._birth[1:], "elder": b"0" * 32, "own": link._birth}
             peer.publish(1, PROBE, payload=births[birth], retain=True)
             peer.publish(2)
+            peer.send(mqtt5.PingRespPacket())  # in the same read: nothing of it is looked at any more
             await until(lambda: link.state is State.FAILED or link.stats.messages_in)
             assert (link.state is State.FAILED) is (known and birth == "younger")
+            assert link._mistake is None
 
     play(scenario)

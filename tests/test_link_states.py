@@ -159,9 +159,9 @@ def settings_for(state: State, event: Event) -> dict[str, Any]:
     """Long times for all but the one that is meant."""
     short: dict[str, Any] = {"step_s": 5.0, "pong_s": 10.0, "backoff_s": 60.0, "backoff_max_s": 60.0, "share": 1.0}
     if event is Event.LATE:
-        short["step_s"] = 0.05
+        short["step_s"] = 0.3
     if event is Event.SILENT:
-        short["pong_s"] = 0.05
+        short["pong_s"] = 0.3
     if event is Event.TIMER:
         short["backoff_s"] = 0.05
     return short

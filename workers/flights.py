@@ -21,7 +21,7 @@ class Flights:
     def __init__(self) -> None:
         self.window = 0  # 0 = not live
         self._open: dict[int, Flight] = {}
-        self._grounded: deque[int] = deque()  # not yet sent again on this connection
+        self.grounded: deque[int] = deque()  # not yet sent again on this connection
         self._last_id = 0
 
     def __len__(self) -> int:
@@ -45,10 +45,10 @@ class Flights:
     def ground(self) -> None:
         """The connection is gone: nothing takes off, and all will fly again."""
         self.window = 0
-        self._grounded = deque(self._open)
+        self.grounded = deque(self._open)
 
     def again(self) -> list[tuple[int, Flight]]:
         """What is to be sent again now, oldest first: the new window may be smaller than the old one."""
-        flying = len(self._open) - len(self._grounded)
-        ids = [self._grounded.popleft() for _ in range(min(self.window - flying, len(self._grounded)))]
+        flying = len(self._open) - len(self.grounded)
+        ids = [self.grounded.popleft() for _ in range(min(self.window - flying, len(self.grounded)))]
         return [(one, self._open[one]) for one in ids]

@@ -248,6 +248,8 @@ class Link(Connection):
                 topic, packet_id = packet.topic, packet.packet_id
                 if topic == PROBE:
                     self._probe_came(packet.payload)
+                    if not self.within(*CONNECTED):
+                        break
                 elif packet_id is None and self._overfull():
                     continue
                 inputs.append(Input(topic, packet.payload, at_ms, packet.retain))
@@ -312,7 +314,8 @@ class Link(Connection):
             self.stats.puback_failures += 1
             self._forbidden = self._forbidden or packet.reason_code == FORBIDDEN
         self._on(Event.PUBACK)
-        self._fly_again()
+        if self._flights.grounded:
+            self._fly_again()
         if flight is not None and flight.token is PROBE:
             self._probed = True
         elif flight is not None:
