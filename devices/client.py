@@ -7,6 +7,7 @@ connect ─▶ subscribe ─▶ birth ─▶ oldest message ─▶ PUBACK ─▶
 """
 
 import asyncio
+import logging
 import math
 import socket
 import time
@@ -101,6 +102,8 @@ class _Type(Struct, frozen=True):
     type: str = ""
 
 
+_QUIET: Final = logging.getLogger("devices.client")  # what happens to a connection stands in Counts
+_QUIET.setLevel(logging.CRITICAL)
 Observer = Callable[[str, str, int, str, wire.Result], None]
 """device, boot, seq, type of the command, what the hall answered: called once an event."""
 
@@ -168,6 +171,7 @@ class Device:
         self._closing = asyncio.Event()
         self._stir = asyncio.Event()
         self._flight: dict[Key, Entry] = {}
+        self._last: list[Entry] = []
         self._sendings: dict[Key, int] = {entry.key: 1 for entry in self.outbox.entries()}  # by an earlier life
         self._born: dict[Key, float] = {}
         self._waiting: dict[Key, asyncio.Future[wire.Result]] = {}
@@ -221,7 +225,7 @@ class Device:
         self._stir.set()
 
     def resend(self) -> None:
-        """Send what is unanswered once more, now. Harmless: the hall recognises it."""
+        """Send what is unanswered once more, now, or the last message if all is answered. Harmless: a hall knows it."""
         self._resend_due = True
         self._stir.set()
 
@@ -321,7 +325,8 @@ class Device:
             url.port or (8883 if tls else 1883),
             username=unquote(url.username) if url.username else None,
             password=unquote(url.password) if url.password else None,
-            identifier=f"{self.hall}/{self.device}",
+            identifier=f"{self.hall}.{self.device}",  # a slash is refused by rumqttd, which then stops listening
+            logger=_QUIET,
             queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Inlet, self._take)),
             protocol=aiomqtt.ProtocolVersion.V5 if self._v5 else aiomqtt.ProtocolVersion.V311,
             clean_session=None if self._v5 else True,
@@ -390,10 +395,12 @@ class Device:
             if not self._flight and held_s <= 0:
                 self._take_off()
                 fresh = False
+            if self._resend_due and not self._flight and self._last:
+                await self._publish(client, self._last)
             if not self._flight or held_s > 0:
                 await self._stirred(held_s if held_s > 0 else None)
             elif not fresh or self._resend_due:
-                fresh = await self._publish(client)
+                fresh = await self._publish(client, list(self._flight.values()))
             else:
                 fresh = await self._stirred(self._patience_s())
         await self._say_state(client, "closed")
@@ -424,12 +431,12 @@ class Device:
             self._flight[entry.key] = entry
         self._attempt = 0
 
-    async def _publish(self, client: aiomqtt.Client) -> bool:
-        """One event as it is, several as an array. Returns when the broker has it, or the answer has come before."""
-        now_ms, events = self._now_ms(), list(self._flight.values())
+    async def _publish(self, client: aiomqtt.Client, events: list[Entry]) -> bool:
+        """One event as it is, several as an array. True when the broker has it."""
+        now_ms, self._last = self._now_ms(), events
         sent = [_Sent(one.boot, one.seq, now_ms, self._age_ms(one, now_ms), msgspec.Raw(one.body)) for one in events]
-        for entry in events:
-            self._sendings[entry.key] = self._sendings.get(entry.key, 0) + 1
+        for key in self._flight:
+            self._sendings[key] = self._sendings.get(key, 0) + 1
         self._attempt += 1
         self._resend_due = False
         self.counts.messages += 1
