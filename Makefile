@@ -2,21 +2,26 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check slow bench lock format
+.PHONY: setup demo test check check-static slow bench lock format other-python
 
 setup: .venv/.complete
 
 .venv/.complete: requirements.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit("jiaohao needs Python 3.11 or later" if sys.version_info < (3, 11) else 0)'
 	$(PYTHON) -m venv .venv
-	@if command -v uv >/dev/null 2>&1; then \
-	  uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock && \
-	  uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation -e .; \
-	else \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
-	  $(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
-	fi
+	@$(MAKE) --no-print-directory install INTO=.venv
 	@touch $@
+
+# pip alone does it; uv is used when it is there.
+.PHONY: install
+install:
+	@if command -v uv >/dev/null 2>&1; then \
+	  uv pip install --quiet --python $(INTO)/bin/python --require-hashes -r requirements.lock && \
+	  uv pip install --quiet --python $(INTO)/bin/python --no-deps --no-build-isolation -e .; \
+	else \
+	  $(INTO)/bin/python -m pip install --quiet --disable-pip-version-check --require-hashes -r requirements.lock && \
+	  $(INTO)/bin/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation -e .; \
+	fi
 
 demo: setup
 	$(BIN)/jiaohao demo
@@ -31,15 +36,25 @@ format: setup
 	$(BIN)/ruff format .
 	$(BIN)/ruff check --fix .
 
-check: setup
+check-static: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
-	$(BIN)/python -m pytest -q -m "not slow"
+
+check: check-static test
 
 bench: setup
 	$(BIN)/python -m bench all
+
+# Core and replay under another interpreter, if this machine has one: make other-python VERSION=3.13
+other-python:
+	@found="$$(command -v python$(VERSION) || ls -d $$HOME/.pyenv/versions/$(VERSION).*/bin/python 2>/dev/null | tail -1)"; \
+	if [ -z "$$found" ] || ! "$$found" -c '' 2>/dev/null; then \
+	  found="$$(ls -d $$HOME/.pyenv/versions/$(VERSION).*/bin/python 2>/dev/null | tail -1)"; fi; \
+	if [ -z "$$found" ]; then echo "python$(VERSION) is not on this machine: not run"; exit 0; fi; \
+	"$$found" -m venv .venv-$(VERSION) && $(MAKE) --no-print-directory install INTO=.venv-$(VERSION) && \
+	.venv-$(VERSION)/bin/python -m pytest -q -m "not slow and not broker"
 
 lock: setup
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \

@@ -11,17 +11,17 @@ from collections.abc import Callable
 class Clock:
     """Milliseconds of the hall. Speed 1 is real time; `origin_ms` and `anchor_ms` then mean nothing."""
 
-    __slots__ = ("_anchor_ms", "_origin_ms", "speed")
+    __slots__ = ("anchor_ms", "origin_ms", "speed")
 
     def __init__(self, speed: int = 1, origin_ms: int = 0, anchor_ms: int = 0) -> None:
         self.speed = speed
-        self._anchor_ms = anchor_ms or _utc_ms()
-        self._origin_ms = origin_ms or self._anchor_ms
+        self.anchor_ms = anchor_ms or _utc_ms()
+        self.origin_ms = origin_ms or self.anchor_ms
 
     def now_ms(self) -> int:
         """UTC ms of the hall, whatever is wrong with the machine's clock; each hall clamps it to never run back."""
         now_ms = _utc_ms()
-        return now_ms if self.speed == 1 else self._origin_ms + (now_ms - self._anchor_ms) * self.speed
+        return now_ms if self.speed == 1 else self.origin_ms + (now_ms - self.anchor_ms) * self.speed
 
 
 def _utc_ms() -> int:
