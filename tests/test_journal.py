@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from workers.chain import START
+from workers.chain import START, columns
 from workers.journal import Listener, SqliteJournal
 from workers.memory_journal import MemoryJournal, Stored
 from workers.opening import Options
@@ -367,9 +367,8 @@ def test_c4_an_error_at_any_statement_leaves_nothing_of_the_batch(tmp_path: Path
     db = sqlite3.connect(path, isolation_level=None)
     epoch = db.execute("SELECT v FROM meta WHERE k = 'epoch'").fetchone()[0]
     letter = Letter(NOW_MS, "t", "r", b"", b"")
-    item = ("b", 1, a_row(9))
-    row = (3, 5, 1, NOW_MS, 5, 1, 0, 0, 9, b"fact 9")
-    batch = Batch(Head(3, 3, epoch, NOW_MS), START, [item], [row], ((5, "b"),), (("first:5", 3),), (letter,))
+    facts, words, meta = columns([("b", 1, a_row(9))]), ((5, "b"),), (("first:5", 3),)
+    batch = Batch(Head(3, 3, epoch, NOW_MS), START, facts, [5], [0], [0], words, meta, (letter,))
     with pytest.raises(InterruptedError):
         write(Stopping(db, statement), batch)
     counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("journal", "batch", "letter")]
@@ -461,7 +460,7 @@ def test_words_are_dense_and_stored_once(tmp_path: Path) -> None:
             await journal.append([Part("a", 6, rows(6, 6)), Part("b", 0, rows(0, 1))])
         async with opened(tmp_path) as journal:
             stored = await journal._lane.run(lambda db: db.execute("SELECT id, text FROM word").fetchall())
-            assert stored == list(enumerate(["a", "kiosk-0", "boot", "kiosk-1", "kiosk-2", "b"], 1))
+            assert stored == list(enumerate(["a", "kiosk-0", "kiosk-1", "kiosk-2", "boot", "b"], 1))
             assert Words(["", *(text for _, text in stored)])["b"] == 6
 
     asyncio.run(scenario())

@@ -1,6 +1,8 @@
 """workers/chain.py: the seal of a batch, a CRC-32 against damage and a SHA-256 chain against tampering.
 
-short, long = MessagePack of ([seq ...], [[hall, n, row] ...]) by class of kind; head = first, last, epoch, at_ms.
+short, long = MessagePack of ([seq ...], [hall ...], [n ...], [row ...]) by class of kind; head = first, last, epoch,
+at_ms. Columns, because a list of tuples would keep the garbage collector busy.
+
 crc   = CRC-32(crc before, head ‖ short ‖ long)
 chain = SHA-256(chain before ‖ head ‖ SHA-256(short) ‖ SHA-256(long))
 Rows are sealed with their words, not with word numbers, so a changed word table is found as well. When a class is
@@ -11,6 +13,7 @@ import struct
 import zlib
 from collections.abc import Sequence
 from hashlib import sha256
+from itertools import compress
 from typing import Final, NamedTuple
 
 import msgspec
@@ -34,6 +37,14 @@ class Head(NamedTuple):
     at_ms: int
 
 
+class Columns(NamedTuple):
+    """The facts of a batch in seq order."""
+
+    halls: list[str]
+    ns: list[int]
+    rows: list[Row]
+
+
 class Seal(NamedTuple):
     """Where the CRC and the chain stand after a batch."""
 
@@ -42,23 +53,30 @@ class Seal(NamedTuple):
 
 
 START: Final = Seal(0, bytes(32))
-NOTHING: Final = encode(([], []))
+NOTHING: Final = encode(([], [], [], []))
 
 
-def split(first: int, items: Sequence[Item]) -> tuple[bytes, bytes]:
+def columns(items: Sequence[Item]) -> Columns:
+    """The same facts by column."""
+    return Columns([item[0] for item in items], [item[1] for item in items], [item[2] for item in items])
+
+
+def split(first: int, facts: Columns) -> tuple[bytes, bytes]:
     """The bytes of the short-lived rows and of the long-lived ones. The rows have seq first, first + 1, ..."""
-    seqs = list(range(first, first + len(items)))
-    long = [seq for seq, item in zip(seqs, items, strict=True) if item[2][1] >= LONG_FROM]
-    if not long:
-        return encode((seqs, items)), NOTHING
-    there = set(long)
-    short = [seq for seq in seqs if seq not in there]
-    return encode((short, [items[seq - first] for seq in short])), encode((long, [items[seq - first] for seq in long]))
+    table = (list(range(first, first + len(facts.rows))), *facts)
+    long = [row[1] >= LONG_FROM for row in facts.rows]
+    if True not in long:
+        return encode(table), NOTHING
+    short = [not other for other in long]
+    return (
+        encode([list(compress(column, short)) for column in table]),
+        encode([list(compress(column, long)) for column in table]),
+    )
 
 
-def seal(before: Seal, head: Head, items: Sequence[Item]) -> Seal:
+def seal(before: Seal, head: Head, facts: Columns) -> Seal:
     """The seal after a whole batch."""
-    short, long = split(head.first, items)
+    short, long = split(head.first, facts)
     crc = zlib.crc32(long, zlib.crc32(short, zlib.crc32(HEAD.pack(*head), before.crc)))
     return Seal(crc, link(before.chain, head, sha256(short).digest(), sha256(long).digest()))
 

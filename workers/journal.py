@@ -9,11 +9,13 @@ import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
+from itertools import repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import Final, TypeVar
 
 from workers import engine, mark, opening, owner, recovery
-from workers.chain import Head, Item
+from workers.chain import Columns, Head, Item
 from workers.engine import Connection, Lane
 from workers.opening import Opened, Options
 from workers.ports import Fenced, Part, Row
@@ -29,6 +31,7 @@ from workers.writer import (
     write,
 )
 
+PAYLOAD: Final = itemgetter(6)  # of a Row
 PASSING: Final = ("SQLITE_FULL", "SQLITE_BUSY")
 TAKEN: Final = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
 T = TypeVar("T")
@@ -115,14 +118,14 @@ class SqliteJournal:
     async def _append(self, parts: Sequence[Part]) -> None:
         parts = await self._unseen(parts)
         batch = self._batch(parts)
-        if not (batch.rows or batch.letters):
+        if not (batch.numbers or batch.letters):
             return
         try:
             await self._write(batch, [part.hall for part in parts])
         except BaseException as error:
             self._failed = error
             raise
-        self._advance(batch)
+        self._advance(batch, parts)
 
     async def _unseen(self, parts: Sequence[Part]) -> Sequence[Part]:
         """The parts to write. Fenced names the halls whose head is another and whose rows are not these."""
@@ -146,25 +149,20 @@ class SqliteJournal:
         )
 
     def _batch(self, parts: Sequence[Part]) -> Batch:
-        """Rows with their numbers, ready for executemany. On the loop: about 1 µs a fact."""
-        ids, seq = self._words, self._last
-        rows: list[tuple[int, int, int, int, int, int, int, int, int, bytes]] = []
-        items: list[Item] = []
-        meta: list[tuple[str, int]] = []
-        for hall, n, facts, _ in parts:
-            number = ids[hall]
-            if n == 0 and facts:
-                meta.append((f"first:{number}", seq + 1))
-            for row in facts:
-                at_ms, kind, v, device, boot, dseq, payload = row
-                n += 1
-                seq += 1
-                rows.append((seq, number, n, at_ms, kind, v, ids[device], ids[boot], dseq, payload))
-                items.append((hall, n, row))
-        meta.extend((f"published:{ids[hall]}", n) for hall, n in self._unsaved.items())
-        head = Head(self._last + 1, seq, self.epoch, self._now_ms())
+        """Columns with their numbers, ready for the writer. On the loop: about 0.1 µs a fact."""
+        ids, facts, numbers = self._words, Columns([], [], []), list[int]()
+        meta = [(f"published:{ids[hall]}", n) for hall, n in self._unsaved.items()]
+        for hall, n, rows, _ in parts:
+            if n == 0 and rows:
+                meta.append((f"first:{ids[hall]}", self._last + len(numbers) + 1))
+            facts.halls.extend(repeat(hall, len(rows)))
+            facts.ns.extend(range(n + 1, n + 1 + len(rows)))
+            facts.rows.extend(rows)
+            numbers.extend(repeat(ids[hall], len(rows)))
+        devices, boots = [ids[row[3]] for row in facts.rows], [ids[row[4]] for row in facts.rows]
+        head = Head(self._last + 1, self._last + len(numbers), self.epoch, self._now_ms())
         letters = tuple(letter for part in parts for letter in part.letters)
-        return Batch(head, self._seal, items, rows, tuple(ids.fresh), tuple(meta), letters)
+        return Batch(head, self._seal, facts, numbers, devices, boots, tuple(ids.fresh), tuple(meta), letters)
 
     async def _write(self, batch: Batch, halls: Sequence[str]) -> None:
         """Fenced when another writer was there; the engine's error when it is not a passing one."""
@@ -177,7 +175,7 @@ class SqliteJournal:
             if engine.error_name(error) in TAKEN:
                 raise Fenced(halls) from error
             raise
-        self.listener.commit(time.perf_counter() - started, len(batch.rows))
+        self.listener.commit(time.perf_counter() - started, len(batch.numbers))
 
     async def _again(self, job: Callable[[Connection], None], *, counted: bool = False) -> None:
         """Run a job until the disk has room and the lock is free. Any other error propagates."""
@@ -209,20 +207,19 @@ class SqliteJournal:
         self._count(False)
         return await self._lane.run(job)
 
-    def _advance(self, batch: Batch) -> None:
+    def _advance(self, batch: Batch, parts: Sequence[Part]) -> None:
         """Memory follows the disk, never the other way round."""
-        for hall, n, _ in batch.items:
-            self._heads[hall] = n
+        self._heads.update((part.hall, part.expected + len(part.facts)) for part in parts if part.facts)
         if batch.seal is not None:
             self._last, self._seal = batch.head.last, batch.seal
         del self._words.fresh[: len(batch.words)]
         saved = dict(batch.meta)
         self._unsaved = {h: n for h, n in self._unsaved.items() if saved.get(f"published:{self._words[h]}") != n}
-        size = sum(len(row[9]) for row in batch.rows)
+        count, size = len(batch.numbers), sum(map(len, map(PAYLOAD, batch.facts.rows)))
         self.stats.commits += 1
-        self.stats.facts += len(batch.rows)
+        self.stats.facts += count
         self.stats.bytes += size
-        self._grown += FRAME * (4 + (size + 40 * len(batch.rows)) // 3800)
+        self._grown += FRAME * (4 + (size + 40 * count) // 3800)
 
     # --- reading ---
 

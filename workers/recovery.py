@@ -70,6 +70,11 @@ def newest_file(directory: Path) -> Path | None:
     return max(directory.glob("journal-????-??.db"), default=None)
 
 
+def wal_of(path: Path) -> Path:
+    """The write-ahead log beside a file."""
+    return path.with_name(path.name + "-wal")
+
+
 def exists(path: Path) -> bool:
     """Is there a file with something in it?"""
     return path.exists() and path.stat().st_size > 0
@@ -142,13 +147,12 @@ def examine(db: Connection, path: Path) -> None:
     if version > VERSION:
         raise Newer(f"journal version {version}: newer program needed\n{path}\ninstall the release that wrote it")
     last = tail(db, path).last if version else 0
-    check_mark(db, last, path.parent)
+    check_mark(db, mark.newest(path.parent / mark.NAME), last)
 
 
-def check_mark(db: Connection | None, last: int, directory: Path) -> None:
+def check_mark(db: Connection | None, newest: mark.Mark | None, last: int) -> None:
     """JournalDamaged when the file is older or other than what was acknowledged."""
-    path = directory / mark.NAME
-    newest = mark.newest(path)
+    path = mark.NAME
     if newest is None:
         if last:
             raise damaged(f"journal ends at {last}, no acknowledged mark beside it", path)
@@ -266,7 +270,7 @@ def batches(db: Connection, boundary: int) -> Iterator[list[Item]]:
             raise damaged(f"{name}: erased, cannot be replayed", "table batch")
         if first != seq + 1 or len(items) != last - seq:
             raise damaged(f"{name}: {seq} is the end before it, {len(items)} rows follow", "table batch")
-        seal, seq = chain.seal(seal, Head(first, last, epoch, at_ms), items), last
+        seal, seq = chain.seal(seal, Head(first, last, epoch, at_ms), chain.columns(items)), last
         if seal.crc != crc:
             raise damaged(f"{name}: crc differs", "table batch")
         if seal.chain != link:

@@ -3,12 +3,12 @@
 `write(db, batch)` needs only execute, executemany and in_transaction, so any driver of SQLite can run it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
 from workers import chain, recovery
-from workers.chain import Head, Item, Seal
+from workers.chain import Columns, Head, Seal
 from workers.engine import Connection
 from workers.ports import Letter
 
@@ -44,7 +44,7 @@ class Store(Protocol):
     @property
     def in_transaction(self) -> bool: ...
     def execute(self, sql: str, parameters: Sequence[Any] = ..., /) -> Any: ...
-    def executemany(self, sql: str, parameters: Sequence[Sequence[Any]], /) -> Any: ...
+    def executemany(self, sql: str, parameters: Iterable[Sequence[Any]], /) -> Any: ...
 
 
 class Words(dict[str, int]):
@@ -66,12 +66,24 @@ class Batch:
 
     head: Head
     before: Seal
-    items: list[Item] = field(default_factory=list)
-    rows: list[tuple[int, int, int, int, int, int, int, int, int, bytes]] = field(default_factory=list)
+    facts: Columns
+    numbers: list[int] = field(default_factory=list)  # of halls, devices and boots, fact by fact
+    devices: list[int] = field(default_factory=list)
+    boots: list[int] = field(default_factory=list)
     words: tuple[tuple[int, str], ...] = ()
     meta: tuple[tuple[str, int], ...] = ()
     letters: tuple[Letter, ...] = ()
     seal: Seal | None = None
+
+    def stored(self) -> Iterator[tuple[int, int, int, int, int, int, int, int, int, bytes]]:
+        """Rows as they are inserted, made one by one: a list of them would wake the garbage collector."""
+        seqs, (_, ns, rows) = range(self.head.first, self.head.last + 1), self.facts
+        return (
+            (seq, number, n, at_ms, kind, v, device, boot, dseq, payload)
+            for seq, number, n, (at_ms, kind, v, _, _, dseq, payload), device, boot in zip(
+                seqs, self.numbers, ns, rows, self.devices, self.boots, strict=True
+            )
+        )
 
 
 class Foreign(Exception):
@@ -103,10 +115,10 @@ def fill(db: Store, batch: Batch) -> None:
     check_epoch(db, head.epoch)
     if batch.words:
         db.executemany(INSERT_WORD, batch.words)
-    if batch.rows:
+    if batch.facts.rows:
         if batch.seal is None:
-            batch.seal = chain.seal(batch.before, head, batch.items)
-        db.executemany(INSERT_ROW, batch.rows)
+            batch.seal = chain.seal(batch.before, head, batch.facts)
+        db.executemany(INSERT_ROW, batch.stored())
         db.execute(INSERT_BATCH, (head.last, head.first, head.epoch, head.at_ms, *batch.seal))
     if batch.meta:
         db.executemany(UPSERT_META, batch.meta)
