@@ -20,6 +20,7 @@ from core.why import Why
 __all__ = ["ClassRule", "RankSnapshot", "RankingPool", "Skills", "ViewRank", "ViewTable"]
 
 SNAPSHOT_HEADS: Final = 10
+NOBODY: Final = 1 << 100  # above every key and every negative score
 
 Ranked = tuple[int, int, int, int, int]  # -tier, -score, class, key, primary: ascending is rank order
 Entry = tuple[int, int, int, list[Lane]]  # key, class, service, the lanes it stands in
@@ -109,29 +110,28 @@ class RankingPool(Views):
         for lane in held.watched:
             if lane:
                 return self._peek_any(held, t)
-        best = None
-        key = 0
+        key, best = 0, NOBODY
         if not held.even:
             for lane, lead, rate in held.rows:
-                if lane and (best is None or lead + rate * (t - (lane[0] >> SERIAL_BITS)) > best):
+                if lane and rate * ((lane[0] >> SERIAL_BITS) - t) - lead < best:
                     key = lane[0]
-                    best = lead + rate * (t - (key >> SERIAL_BITS))
-            return None if best is None else key & SERIAL_MASK
+                    best = rate * ((key >> SERIAL_BITS) - t) - lead
+            return key & SERIAL_MASK if best < NOBODY else None
         # Equal rates: scores differ by T - head start alone, whatever t is. Serials do not decide between classes.
         for lane, lead, _ in held.rows:
-            if lane and (best is None or lane[0] - lead < best):
+            if lane and lane[0] - lead < best:
                 key = lane[0]
                 best = (key - lead) & ~SERIAL_MASK
         if held.overflow_rows:
-            limit = None if best is None or not held.theta else (t - held.theta + 1) << SERIAL_BITS
+            limit = (t - held.theta + 1) << SERIAL_BITS if held.theta and best < NOBODY else NOBODY
             for lane, lead, _ in held.overflow_rows:
-                if lane and (limit is None or lane[0] < limit):
+                if lane and lane[0] < limit:
                     debt = (lane[0] - lead) & ~SERIAL_MASK
                     if debt == best:  # classes and then keys decide
                         return self._peek_any(held, t)
-                    if best is None or debt < best:
+                    if debt < best:
                         key, best = lane[0], debt
-        return None if best is None else key & SERIAL_MASK
+        return key & SERIAL_MASK if best < NOBODY else None
 
     def _peek_any(self, held: Profile, t: int) -> int | None:
         """`peek` with tiers, cap and overflow."""
@@ -149,11 +149,11 @@ class RankingPool(Views):
             for lane, lead, rate, cls, tier in held.primary
             if lane
         ]
-        limit = (t - held.theta + 1) << SERIAL_BITS if held.theta and heads else None
+        limit = (t - held.theta + 1) << SERIAL_BITS if held.theta and heads else NOBODY
         heads += [
             (-tier, rate * ((lane[0] >> SERIAL_BITS) - t) - lead, cls, lane[0], 0)
             for lane, lead, rate, cls, tier in held.overflow
-            if lane and (limit is None or lane[0] < limit)
+            if lane and lane[0] < limit
         ]
         return heads
 
@@ -213,16 +213,14 @@ class RankingPool(Views):
         return self._before((t_eff << SERIAL_BITS) | serial, cls, view, t)
 
     def _before(self, key: int, mine: int, view: int, t: int) -> int:
-        """Tickets of `view` before one of class `mine`: one bisect a class, none where the whole lane is before it."""
+        """Tickets of `view` before one of class `mine`: one bisect a class."""
         lanes = self._views[view].lanes
         above, level, others = self._rivals[mine]
         found = 0
         moment = key & ~SERIAL_MASK
         for cls, shift in level:
-            lane = lanes[cls]
-            if lane:
-                bound = moment + shift
-                found += len(lane) if lane[-1] < bound else bisect_left(lane, bound)
+            if lanes[cls]:
+                found += bisect_left(lanes[cls], moment + shift)
         if lanes[mine]:
             found += bisect_left(lanes[mine], key)
         for cls in above:

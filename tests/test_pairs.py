@@ -1,0 +1,75 @@
+"""bench/pairs.py: interleaving, spread, verdicts and the one line of JSON; bench/machine.py tells no names."""
+
+import getpass
+import json
+import platform
+from pathlib import Path
+
+import pytest
+
+from bench.machine import load_now, machine
+from bench.pairs import Options, Report, Verdict, compare, document, gate, interleave, not_run, ratio_of, verdict
+
+
+def test_pairs_are_interleaved_and_the_first_is_thrown_away() -> None:
+    order: list[str] = []
+
+    def subject(name: str) -> float:
+        order.append(name)
+        return float(len(order))
+
+    raw = interleave(lambda: subject("a"), lambda: subject("b"), 3)
+    assert "".join(order) == "abbaabba"
+    assert raw == [(4.0, 3.0), (5.0, 6.0), (8.0, 7.0)]
+
+
+def test_a_ratio_has_quartiles_of_the_pair_ratios() -> None:
+    ratio = ratio_of([(1, 1), (4, 2), (9, 3), (16, 4), (25, 5)])
+    assert (ratio.median, ratio.low, ratio.high, ratio.q1, ratio.q3) == (3, 1, 5, 2, 4)
+    assert ratio.spread == pytest.approx(2 / 3)
+    assert ratio_of([(3, 1)]).spread == 0
+
+
+def test_pairs_double_once_when_they_differ_too_much() -> None:
+    steps = iter(range(1, 100))
+    assert len(compare(lambda: float(next(steps)), lambda: 1.0, pairs=4).raw) == 8
+    assert len(compare(lambda: 2.0, lambda: 1.0, pairs=4).raw) == 4
+
+
+def test_a_gate_holds_misses_is_marginal_or_says_nothing() -> None:
+    steady = ratio_of([(2.0, 1.0)] * 7)
+    assert gate("g", steady, 2.0).ok is True and gate("g", steady, 2.0).note == "marginal"
+    assert gate("g", steady, 1.5).note == "" and gate("g", steady, 2.5).ok is False
+    assert gate("g", steady, 1.5, at_least=False).ok is False and gate("g", steady, 3, at_least=False).ok is True
+    wild = gate("g", ratio_of([(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]), 1.0)
+    assert wild.ok is None and "inconclusive" in wild.note
+
+
+def test_verdicts_are_exit_codes() -> None:
+    held = gate("g", ratio_of([(2.0, 1.0)]), 1.0)
+    missed = gate("g", ratio_of([(2.0, 1.0)]), 9.0)
+    wild = gate("g", ratio_of([(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]), 1.0)
+    absent = not_run("g", 50, "no redis here")
+    assert verdict([held, absent]) is Verdict.PASSED
+    assert verdict([held, wild, absent]) is Verdict.INCONCLUSIVE and Verdict.INCONCLUSIVE == 3
+    assert verdict([wild, missed]) is Verdict.MISSED
+    assert absent.ok is None and absent.value is None and absent.note == "not run: no redis here"
+
+
+def test_the_document_has_suite_machine_and_gates() -> None:
+    report = Report("x", [gate("x.g", ratio_of([(2.0, 1.0)]), 1.0)], {"mean_wait": [1.0]})
+    line = document(report, Options(json=True, seed=9), {"cores": 2}, ["x", "--json"])
+    found = json.loads(line)
+    assert "\n" not in line
+    assert found["suite"] == "x" and found["machine"] == {"cores": 2} and found["mean_wait"] == [1.0]
+    assert {"name", "value", "goal", "ok", "spread"} <= found["gates"][0].keys()
+    assert found["verdict"] == "passed" and found["seed"] == 9
+    quick = json.loads(document(report, Options(quick=True), {}, []))
+    assert quick["verdict"] == "no verdict: --quick"
+
+
+def test_the_machine_block_has_no_host_user_or_path() -> None:
+    text = json.dumps(machine(probe_disk=False) | {"load": load_now()})
+    for private in (platform.node(), str(Path.home()), str(Path.cwd())):
+        assert len(private) < 4 or private not in text
+    assert f'"{getpass.getuser()}"' not in text
