@@ -161,3 +161,25 @@ def rating_delay(rng: Random, *, late: bool = False) -> int:
 def until_fault(rng: Random, faults_a_day: float) -> float:
     """Hall ms until the next reboot or lost connection of a device; never, for none a day."""
     return rng.expovariate(faults_a_day / DAY_MS) if faults_a_day > 0 else float("inf")
+
+
+def stranger(rng: Random, habits: Habits) -> Person:
+    """Somebody nobody here saw come: an ordinary visit of middling length."""
+    return Person(
+        no=rng.randrange(1, 2**31),
+        arrives_ms=0,
+        service="",
+        cls="ordinary",
+        lang="zh",
+        has_ref=False,
+        shows_up=rng.random() >= habits.no_show,
+        returns=False,
+        walk_ms=rng.randrange(8_000, 25_000),
+        recalls=0,
+        service_ms=service_time(rng, 5 * MINUTE_MS),
+        transfer_to="",
+        is_held=False,
+        level=level(rng) if rng.random() < habits.response else 0,
+        rating_ms=rating_delay(rng),
+        presses_twice=False,
+    )
