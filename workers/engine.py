@@ -84,13 +84,23 @@ class Lane:
         self._connector = connector
         self._thread = aiosqlite.Connection(self._connect, 64)
         self._hand: Hand | None = None
+        self._failure: BaseException | None = None
 
     def _connect(self) -> Hand:
-        self._hand = self._connector()
+        """A failure is kept: aiosqlite would not wait for its thread to end, and the loop might be closed before."""
+        try:
+            self._hand = self._connector()
+        except BaseException as error:
+            self._failure = error
+            self._hand = connect(":memory:", factory=Hand)
         return self._hand
 
     async def open(self) -> "Lane":
+        """Itself, connected; what the connector raised otherwise."""
         await self._thread
+        if self._failure is not None:
+            await self._thread.close()
+            raise self._failure
         return self
 
     async def run(self, job: Callable[[Connection], T]) -> T:
