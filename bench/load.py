@@ -94,7 +94,7 @@ class Rush:
         return f"jh/v1/{self.hall}/{device}/event", text.encode()
 
 
-def lanes(halls: int, count: int, seed: int, connections: int = 8) -> list[list[tuple[str, bytes]]]:
+def lanes(halls: int, count: int, seed: int, connections: int = 128) -> list[list[tuple[str, bytes]]]:
     """`count` messages of `halls` halls over at most so many connections, a hall on one of them, by turns within it."""
     share, extra = divmod(count, halls)
     streams = [Rush(f"h{at}", seed).messages(share + (at < extra)) for at in range(halls)]

@@ -79,15 +79,18 @@ class Window(Struct, array_like=True):
 
     def settle(self, seq: int, body: int, answer: Answer) -> int:
         """Seen now; of its facts the last that tells more than DONE is the answer. Returns how many were given up."""
-        kept = self.answers.get(seq)
-        if kept is not None:
-            if not isinstance(answer, DoneAnswer):
-                self.answers[seq] = (body, answer)
+        answers, given_up = self.answers, 0
+        if seq in answers:
+            if type(answer) is not DoneAnswer:
+                answers[seq] = (body, answer)
             return 0
-        given_up = self._see(seq)
-        if len(self.answers) >= ANSWERS:
-            del self.answers[next(iter(self.answers))]
-        self.answers[seq] = (body, answer)
+        if seq == self.floor + 1 and not self.above:
+            self.floor = seq  # the next in order, as nearly always
+        else:
+            given_up = self._see(seq)
+        if len(answers) >= ANSWERS:
+            del answers[next(iter(answers))]
+        answers[seq] = (body, answer)
         return given_up
 
     def _see(self, seq: int) -> int:

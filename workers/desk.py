@@ -73,7 +73,9 @@ class Desk:
 
     def event(self, device: str, topic: str, payload: bytes, at_ms: int) -> None:
         """One message of a known device: every event in it, good or bad."""
-        at_ms = self.advance(at_ms)
+        state = self.hall.state
+        if at_ms < state.at_ms or state.deadlines.first_ms() <= at_ms:
+            at_ms = self.advance(at_ms)
         for one in wire.decode(payload, device):
             if isinstance(one, wire.Heard):
                 self._heard(one, at_ms)
