@@ -14,8 +14,10 @@ from core.fact import Cause, Fact
 from core.hall import Hall
 from core.policy import Policy, digest, document, parse
 from core.record import decode, encode
+from core.refusals import Refusal
 from core.state import HallState
 from core.ticket import Ticket
+from core.why import Why
 from core.window import Answer
 
 F = TypeVar("F", bound=Fact)
@@ -207,3 +209,30 @@ def opened(**parts: Any) -> Driven:
 def kinds(facts: list[Fact]) -> list[str]:
     """The names of facts."""
     return [type(fact).__name__ for fact in facts]
+
+
+FILLED: dict[type, Any] = {int: 1, str: "x", bool: False, Refusal: Refusal.FORBIDDEN, Policy: POLICY}
+
+
+def _filled(kind: type[Fact]) -> Fact:
+    """A fact of this kind with something in every field that has no default."""
+    needed = [spec for spec in msgspec.structs.fields(kind) if spec.required]
+    made = {spec.name: FILLED.get(spec.type, ()) for spec in needed}
+    return kind(**{**made, **({"why": Why("score", 1, (), False, 0)} if "why" in made else {})})
+
+
+EXAMPLES: dict[type[Fact], Fact] = {kind: _filled(kind) for kind in f.KINDS.values()}
+
+
+def table(text: str) -> dict[str, dict[str, str]]:
+    """A state table as the design writes it: `state: Fact next, Fact next`."""
+    rows = [line.split(":") for line in text.strip().splitlines()]
+    return {state.strip(): dict(one.split() for one in steps.split(",") if one.strip()) for state, steps in rows}
+
+
+def written(transitions: dict[Any, dict[type[Fact], Any]]) -> dict[str, dict[str, str]]:
+    """A table of the code in the same form."""
+    return {
+        state.name.lower(): {kind.__name__: target.name.lower() for kind, target in row.items()}
+        for state, row in transitions.items()
+    }
