@@ -19,7 +19,9 @@ from msgspec import Struct
 from core import commands as c
 from core.policy import DevicePart
 from devices import people, wire
-from devices.client import Device, Shown, SwitchedOff, Timing
+from devices.client import Device, SwitchedOff
+from devices.flight import Timing
+from devices.intake import Shown
 from devices.outbox import MemoryOutbox, OutboxFull
 from devices.people import Habits, Person
 from devices.pictures import CallerPicture, CounterPicture

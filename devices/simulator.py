@@ -33,7 +33,7 @@ from core.policy import (
 )
 from devices import people, wire
 from devices.clerk import HASTE, Clerk, Faults, Floor, Unit, remember
-from devices.client import Timing, wall_ms
+from devices.flight import Timing, wall_ms
 from devices.people import Habits, Person
 from devices.pictures import BoardPicture, EvaluatorPicture
 
