@@ -60,12 +60,13 @@ class Peer:
         return [(await self.expect(mqtt5.PubAckPacket)).packet_id for _ in range(count)]
 
     async def until_closed(self) -> list[Any]:
-        """Everything until the link hangs up."""
+        """Everything until the link hangs up; then we do, as a broker does."""
         packets = []
         try:
             while True:
                 packets.append(await self.packet())
         except (EOFError, ConnectionError):
+            await self.close()
             return packets
 
     async def close(self) -> None:

@@ -333,6 +333,9 @@ def test_drain_settles_acknowledges_and_says_goodbye() -> None:
             with pytest.raises(StopAsyncIteration):
                 await anext(aiter(link.batches()))
             packet = await peer.expect(mqtt5.PublishPacket)
+            await until(link._inbox.finished)
+            for _ in range(10):
+                await asyncio.sleep(0)
             assert link.state is State.DRAINING, "not before its PUBACK"
             peer.send(mqtt5.PubAckPacket(1), mqtt5.PubAckPacket(packet.packet_id))
             rest = await peer.until_closed()

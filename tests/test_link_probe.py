@@ -85,9 +85,12 @@ def test_only_a_younger_birth_after_ours_was_retained_is_a_takeover(birth: str, 
                 peer.send(mqtt5.PubAckPacket(1))
                 await until(lambda: link._probed)
             births = {"younger": b"9" + link._birth[1:], "elder": b"0" * 32, "own": link._birth}
-            peer.publish(1, PROBE, payload=births[birth], retain=True)
-            peer.publish(2)
-            peer.send(mqtt5.PingRespPacket())  # in the same read: nothing of it is looked at any more
+            once = mqtt5.QoS.AT_LEAST_ONCE
+            peer.send(
+                mqtt5.PublishPacket(PROBE, births[birth], qos=once, packet_id=1, retain=True),
+                mqtt5.PublishPacket("jh/v1/h1/k1/event", b"{}", qos=once, packet_id=2),
+                mqtt5.PingRespPacket(),  # in the same read: nothing of it is looked at any more
+            )
             await until(lambda: link.state is State.FAILED or link.stats.messages_in)
             assert (link.state is State.FAILED) is (known and birth == "younger")
             assert link._mistake is None

@@ -159,19 +159,29 @@ class Connection(asyncio.Protocol):
         self.on_down(why)
 
     def _part(self, before: State) -> None:
-        """Politely for a second: what was written goes out first."""
+        """What was written goes out first; a second later there is no transport any more."""
         if before is State.PAUSED:
             self._count_pause()
         self.stats.connected = False
         self._disarm(*self._timers)
         self._ground()
-        if self._transport is None:
-            if self._dialing is None:
-                self._parted.set()
-            return
+        if self._transport is not None:
+            self._hang_up(self._transport)
+        elif self._dialing is None:
+            self._parted.set()
+
+    def _hang_up(self, transport: asyncio.Transport) -> None:
+        """After a DISCONNECT the broker closes, and until then we read: to close over unread bytes is a TCP reset, and
+        it can overtake our last PUBACKs."""
+        spoken = self._out[-1:] in ([self.complaint], [self.goodbye])
         self._flush()
-        self._transport.close()
-        self._timers["abort"] = asyncio.get_running_loop().call_later(POLITE_S, self._transport.abort)
+        if spoken:
+            transport.resume_reading()
+            if transport.can_write_eof():
+                transport.write_eof()
+        else:
+            transport.close()
+        self._timers["abort"] = asyncio.get_running_loop().call_later(POLITE_S, transport.abort)
 
     def _ground(self) -> None:
         """The connection is no more."""

@@ -28,12 +28,15 @@ class Handed:
 class Received(AsyncIterator[Sequence[Input]]):
     """Iterated by one dispatcher. No task a message, no timer: what gathered during a commit is the next batch."""
 
-    def __init__(self, batch_max: int, acknowledge: Callable[[list[int]], None]) -> None:
+    def __init__(
+        self, batch_max: int, acknowledge: Callable[[list[int]], None], ended: Callable[[], None] = bool
+    ) -> None:
         self.probes = 0  # among the inputs
         self.inputs: list[Input] = []
         self.ids: list[int] = []  # beside each input its packet id; 0 = QoS 0, nothing to acknowledge
         self._batch_max = batch_max
         self._acknowledge = acknowledge
+        self._ended = ended  # the reader has come back for the last time
         self._generation = 0  # packet ids are reused: a late PUBACK would confirm another message
         self._handed: deque[Handed] = deque()
         self._unsettled = 0
@@ -82,6 +85,7 @@ class Received(AsyncIterator[Sequence[Input]]):
             if self.inputs and (batch := self._hand_out()):
                 break
             if self._closed:
+                self._ended()
                 raise StopAsyncIteration
             if self._nudged:
                 batch = ()

@@ -80,10 +80,10 @@ class Link(Connection):
         super().__init__(settings, random, tls, on_down)
         self.on_live = on_live  # with "session present"; without one every device is to be synced
         self._now_ms = now_ms
-        self._inbox = Received(settings.batch_max, self._acknowledge)
+        self._stirred = asyncio.Event()  # something was settled or acknowledged: drain looks again
+        self._inbox = Received(settings.batch_max, self._acknowledge, self._stirred.set)
         self._flights = Flights()
         self._sender: Sender = NobodySends()
-        self._stirred = asyncio.Event()  # something was settled or acknowledged: drain looks again
         self._rest = b""
         self._subscribing: dict[int, list[int]] = {}  # packet id -> the QoS asked for
         self._connack = mqtt5.ConnAckPacket()
@@ -216,6 +216,8 @@ class Link(Connection):
 
     def data_received(self, data: bytes) -> None:
         """One read, one stamp."""
+        if not self.within(*CONNECTED):
+            return  # hanging up
         self.stats.bytes_in += len(data)
         taken, answered = self._take(self._rest + data if self._rest else data)
         if not self.within(*CONNECTED):
