@@ -3,6 +3,7 @@
 Per input: what time has brought ─▶ window ─▶ decide ─▶ evolve, react, row, fact by fact ─▶ answer.
 """
 
+import re
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
@@ -15,20 +16,26 @@ from core.device import DeviceState
 from core.fact import Cause, Fact
 from core.facts import EvaluationRejected, Refused
 from core.hall import Hall
-from core.refusals import Refusal
-from core.window import RefusedAnswer
+from core.refusals import NEVER_SETTLES, Refusal
+from core.window import Answer, RefusedAnswer
 from devices import topics, wire
+from devices.privacy import masked, personal
 from devices.profiles import ALLOWED
 from workers.ports import Letter, Outgoing, Part, Row
 from workers.tallies import Tallies
 
 NOBODY: Final = ("", "", 0)
 LETTER_MAX: Final = 1024
+MARGIN: Final = 64  # a number that the cut would split is looked for whole
+TOPIC_MAX: Final = 256
 FAULT_GAP_MS: Final = 10_000
 LETTERS_A_MINUTE: Final = 10
 MINUTE_MS: Final = 60_000
 RESULTS_BYTES: Final = 180  # at most, of one result: so many fit 16 KiB
 RESULTS_MAX: Final = wire.MAX_PAYLOAD // RESULTS_BYTES
+
+
+_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 class Desk:
@@ -78,13 +85,15 @@ class Desk:
             at_ms = self.advance(at_ms)
         for one in wire.decode(payload, device):
             if isinstance(one, wire.Heard):
-                self._heard(one, at_ms)
+                self._heard(one, topic, payload, at_ms)
             else:
                 self._bad(one, device, topic, payload, at_ms)
 
     def status(self, device: str, topic: str, payload: bytes, at_ms: int) -> None:
         """A device's own state; only a change leaves a fact."""
         said = wire.decode_state(payload)
+        if isinstance(said, wire.State) and any(map(personal, (said.fw, said.profile, *said.faults))):
+            said = wire.Bad(Refusal.PERSONAL_DATA, "personal_data")
         if isinstance(said, wire.Bad):
             return self._bad(said, device, topic, payload, at_ms)
         if said.state in ("lost", "closed"):
@@ -93,14 +102,11 @@ class Desk:
             self.ask(c.HelloDevice(device, said.boot, said.link, said.fw, said.profile, said.faults), at_ms)
         return None
 
-    def _heard(self, heard: wire.Heard, at_ms: int) -> None:
+    def _heard(self, heard: wire.Heard, topic: str, payload: bytes, at_ms: int) -> None:
         cause, command, hall = heard.cause, heard.command, self.hall
         answer = hall.judge(cause)
         if answer is not None:
-            self.tallies.duplicates += 1
-            if isinstance(answer, RefusedAnswer) and answer.reason in _SELF_INFLICTED:
-                self._record(hall.refuse_type(c.TYPE_OF[type(command)], answer.reason), at_ms, cause)
-            return self._answer(cause, wire.result_of(cause.seq, answer, again=True))
+            return self._known(answer, cause, c.TYPE_OF[type(command)], topic, payload, at_ms)
         known = hall.state.devices[cause.device]
         if type(command) not in ALLOWED.get(known.kind, ()):
             self.tallies.reject("identity")
@@ -117,15 +123,29 @@ class Desk:
         self.tallies.reject(bad.counted)
         self._keep(topic, bad.reason, payload, at_ms, device, secret=bad.counted == "personal_data")
         if bad.cause is None:
-            self._fault(device, bad.reason, at_ms)
-            return
+            return self._fault(device, bad.reason, at_ms)
         answer = self.hall.judge(bad.cause)
-        again = answer is not None
-        if answer is None:
-            self._record(self.hall.refuse_type(bad.type, Refusal(bad.reason)), at_ms, bad.cause)
-            answer = self.hall.judge(bad.cause)
-            assert answer is not None, "a refused command is settled"
-        self._answer(bad.cause, wire.result_of(bad.cause.seq, answer, again=again))
+        if answer is not None:
+            return self._known(answer, bad.cause, bad.type, topic, payload, at_ms)
+        self._record(self.hall.refuse_type(bad.type, Refusal(bad.reason)), at_ms, bad.cause)
+        return self._answer(bad.cause, wire.result_of(bad.cause.seq, self.hall.settled(bad.cause)))
+
+    def _known(self, answer: Answer, cause: Cause, kind: str, topic: str, payload: bytes, at_ms: int) -> None:
+        """A number that was seen: its first answer. One that cannot be told apart leaves a fact; one given up, all."""
+        if not isinstance(answer, RefusedAnswer) or answer.reason not in NEVER_SETTLES:
+            self.tallies.duplicates += 1
+            return self._answer(cause, wire.result_of(cause.seq, answer, again=True))
+        if answer.reason is Refusal.SEQ_OLD:
+            self._keep(topic, answer.reason, payload, at_ms, cause.device, most=wire.MAX_PAYLOAD)
+        else:
+            self.tallies.reject("identity")
+        self._record(self.hall.refuse_type(kind, answer.reason), at_ms, cause)
+        return self._answer(cause, wire.result_of(cause.seq, answer))
+
+    def astray(self, topic: str, payload: bytes, at_ms: int) -> None:
+        """A topic that is none of ours: there is nobody to answer."""
+        self.tallies.reject("topic")
+        self._keep(topic, "topic", payload, at_ms, "")
 
     def stranger(self, device: str, reason: Refusal, topic: str, payload: bytes, at_ms: int) -> list[Outgoing]:
         """A device that is not ours: nothing is recorded but a letter; it is told to keep its events."""
@@ -152,7 +172,6 @@ class Desk:
         kind, v, payload = record.encode(fact, cause)
         device, boot, seq = NOBODY if cause is None else cause[:3]
         self._rows.append(Row(at_ms, kind, v, device, boot, seq, payload))
-        self.tallies.facts[kind] += 1
         if type(fact) is Refused or type(fact) is EvaluationRejected:
             self.tallies.refused[fact.reason] += 1
 
@@ -171,7 +190,17 @@ class Desk:
             self._faults[device] = (at_ms, reason)
             self._answers.setdefault((device, ""), [])
 
-    def _keep(self, topic: str, reason: str, payload: bytes, at_ms: int, device: str, *, secret: bool = False) -> None:
+    def _keep(
+        self,
+        topic: str,
+        reason: str,
+        payload: bytes,
+        at_ms: int,
+        device: str,
+        *,
+        secret: bool = False,
+        most: int = LETTER_MAX,
+    ) -> None:
         """A dead letter, at most 10 a minute and device. Where personal data may stand in it: its digest and length."""
         since_ms, count = self._quota.get(device, (at_ms, 0))
         if at_ms - since_ms >= MINUTE_MS:
@@ -179,8 +208,11 @@ class Desk:
         self._quota[device] = (since_ms, count + 1)
         if count >= LETTERS_A_MINUTE:
             return
-        kept = f"{len(payload)} bytes".encode() if secret else payload[:LETTER_MAX]
-        self._letters.append(Letter(at_ms, topic, str(reason), sha256(payload).digest(), kept))
+        text = payload[: most + MARGIN].decode("utf-8", "replace")
+        secret = secret or personal(_ESCAPED.sub(lambda found: chr(int(found[1], 16)), text))
+        kept = f"{len(payload)} bytes".encode() if secret else payload[:most]
+        topic = masked(topic) if personal(topic) else topic
+        self._letters.append(Letter(at_ms, topic[:TOPIC_MAX], str(reason), sha256(payload).digest(), kept))
 
     # What goes out.
 
@@ -213,9 +245,6 @@ class Desk:
         """Whether the device is registered here."""
         known = self.hall.state.devices.get(device)
         return known is not None and known.state is not DeviceState.RETIRED
-
-
-_SELF_INFLICTED: Final = frozenset({Refusal.SEQ_OLD, Refusal.SEQ_REUSED, Refusal.BOOT_RETIRED})
 
 
 def _ack(hall: str, device: str, boot: str, at_ms: int, results: list[wire.Result]) -> Outgoing:

@@ -92,6 +92,7 @@ class Dispatcher:
             self.tallies.core_seconds += time.perf_counter() - started
             if parts:
                 await self._journal.append(parts)
+                self.tallies.durable(parts)
             messages = [*told, *self._messages()]
             await self._inbox.settle(batch)
             if batch:
@@ -158,11 +159,12 @@ class Dispatcher:
 
     def _astray(self, route: Route, one: Input) -> list[Outgoing]:
         """No hall of ours: a letter, and `keep` for a device that can hear it. The link's own probe is neither."""
-        if one.topic == topics.PROBE:
-            return []
         if route.leaf == topics.EVENT:
             return self._nowhere.stranger(route.device, Refusal.WRONG_HALL, one.topic, one.payload, one.at_ms)
-        self.tallies.reject("topic")
+        if route.leaf:
+            self.tallies.reject("identity")
+        elif one.topic != topics.PROBE:
+            self._nowhere.astray(one.topic, one.payload, one.at_ms)
         return []
 
     def _messages(self) -> list[Outgoing]:

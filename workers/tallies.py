@@ -1,9 +1,11 @@
 """workers/tallies.py: plain counters of the dispatcher. An event costs a list slot, not a labelled metric."""
 
+from collections.abc import Sequence
 from typing import Final
 
 from core.facts import KINDS
 from core.refusals import Refusal
+from workers.ports import Part
 
 BUCKETS: Final = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5)
 REASONS: Final = ("syntax", "schema", "unknown_kind", "size", "topic", "identity", "personal_data")
@@ -65,6 +67,13 @@ class Tallies:
     def reject(self, reason: str) -> None:
         """Something arrived that is no command of ours."""
         self.rejected[reason] += 1
+
+    def durable(self, parts: Sequence[Part]) -> None:
+        """Facts are counted when they are in the journal, not before."""
+        facts = self.facts
+        for part in parts:
+            for row in part.facts:
+                facts[row.kind] += 1
 
     def retry(self, error: str) -> None:
         """A commit is tried again."""
