@@ -311,7 +311,8 @@ class Device:
             if flight.held_s() > 0:
                 sent = await self._stirred(flight.held_s()) and False  # and then once more
                 continue
-            sent = sent and not flight.load()
+            if flight.load():
+                sent = False
             if (flight and not sent) or self._resend_due:
                 await self._publish(client)
                 sent, due_s = True, time.monotonic() + flight.patience_s(self._rng)
