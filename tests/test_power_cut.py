@@ -22,12 +22,10 @@ from workers.ports import JournalDamaged, Part, Row
 from workers.verify import verify
 
 NOW_MS = 1_795_420_911_000
-OPTIONS = Options(presize=200_000, checkpoint=150_000, mark_every_s=0.01)
 PAGE = 4096
 POINTER = ctypes.c_void_p
 SYNC_AT = 4  # xClose xRead xWrite xTruncate xSync ...
 OPEN = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, POINTER, POINTER, ctypes.c_int, POINTER)  # SQLite reads behind a name
-DELETE = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, POINTER, ctypes.c_int)
 SYNC = ctypes.CFUNCTYPE(ctypes.c_int, POINTER, ctypes.c_int)
 
 
@@ -63,7 +61,7 @@ class Disk:
 
     def __init__(self) -> None:
         self.durable: dict[Path, bytes] = {}
-        self.deleted: set[Path] = set()
+        self.listed: set[Path] = set()
         self.syncs = 0
         self.frozen: dict[str, bytes] | None = None
         self.cut_at_next_sync = False
@@ -73,15 +71,13 @@ class Disk:
     def synced(self, path: Path) -> None:
         self.syncs += 1
         if path not in self.durable and path.name.endswith(("-wal", "-journal")):
-            self.directory_synced()  # SQLite does it with the first sync of such a file
+            self.directory_synced(path.parent)  # SQLite does it with the first sync of such a file
         if path.exists():
             self.durable[path] = path.read_bytes()
 
-    def directory_synced(self) -> None:
-        """Only now is a deleted file gone for good."""
-        for path in self.deleted:
-            self.durable.pop(path, None)
-        self.deleted.clear()
+    def directory_synced(self, directory: Path) -> None:
+        """Only now is a new file there for good, and a deleted one gone."""
+        self.listed = set(directory.iterdir())
 
     def before_sync(self) -> None:
         if self.cut_at_next_sync:
@@ -90,7 +86,8 @@ class Disk:
     def cut(self) -> None:
         """The power goes. Of the pages not synced a share survives."""
         if self.frozen is None:
-            self.frozen = {path.name: self._after(path, synced) for path, synced in self.durable.items()}
+            kept = self.durable.keys() & self.listed
+            self.frozen = {path.name: self._after(path, self.durable[path]) for path in sorted(kept)}
 
     def _after(self, path: Path, synced: bytes) -> bytes:
         if not self.survivors or not path.exists():
@@ -117,9 +114,6 @@ class Shim:
         self._vfs = Vfs.from_buffer_copy(ctypes.string_at(self._below, ctypes.sizeof(Vfs)))
         self._open_below = OPEN(self._vfs.open)
         self._open_here = OPEN(self._open)
-        self._delete_below = DELETE(self._vfs.rest[0])
-        self._delete_here = DELETE(self._delete)
-        self._vfs.rest[0] = ctypes.cast(self._delete_here, POINTER).value
         self._vfs.name, self._vfs.next = b"power-cut", None
         self._vfs.open = ctypes.cast(self._open_here, POINTER)
         self._paths: dict[int, Path] = {}
@@ -139,10 +133,6 @@ class Shim:
             self._paths[file] = Path(os.fsdecode(ctypes.string_at(name)))
             methods.value = self._looked_over(methods.value)
         return int(code)
-
-    def _delete(self, vfs: int, name: int, sync: int) -> int:
-        self._disk.deleted.add(Path(os.fsdecode(ctypes.string_at(name))))
-        return int(self._delete_below(vfs, name, sync))
 
     def _looked_over(self, address: int) -> int:
         """The address of a copy of these methods, with our sync. One copy for each set, kept alive here."""
@@ -176,7 +166,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 
     def directory(fd: int) -> None:
         fsync(fd)
-        disk.directory_synced()
+        disk.directory_synced(Path(f"/proc/self/fd/{fd}").readlink())
 
     monkeypatch.setattr(os, "fdatasync", looked_over)
     monkeypatch.setattr(os, "fsync", directory)
@@ -190,7 +180,8 @@ async def run_until_cut(directory: Path, disk: Disk, seed: int, pragma: str) -> 
     disk.__init__()  # type: ignore[misc] # a new disk under the same shim
     chance = disk.chance = random.Random(seed)
     disk.survivors = chance.choice([0.0, 0.5, 0.9])
-    journal = await SqliteJournal.open(directory, now_ms=lambda: NOW_MS, options=OPTIONS)
+    options = Options(presize=chance.choice([0, 200_000]), checkpoint=150_000, mark_every_s=0.01)
+    journal = await SqliteJournal.open(directory, now_ms=lambda: NOW_MS, options=options)
     await journal._lane.run(lambda db: db.execute(pragma).fetchall())
     acknowledged, last = 0, chance.randint(1, 80)
     for turn in range(last + 1):

@@ -2,7 +2,8 @@
 
 import asyncio
 import sqlite3
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -23,20 +24,24 @@ def rows(first: int, count: int) -> list[Row]:
     ]
 
 
-async def start(directory: Path, options: Options = SMALL, now_ms: int = NOW_MS) -> SqliteJournal:
-    return await SqliteJournal.open(directory, now_ms=lambda: now_ms, options=options)
+@asynccontextmanager
+async def start(directory: Path, options: Options = SMALL, now_ms: int = NOW_MS) -> AsyncIterator[SqliteJournal]:
+    journal = await SqliteJournal.open(directory, now_ms=lambda: now_ms, options=options)
+    try:
+        yield journal
+    finally:
+        await journal.close()
 
 
 def a_journal(directory: Path, batches: int = 10, size: int = 10) -> Path:
     """`batches` batches of `size` facts of hall a, and a snapshot after the first half."""
 
     async def scenario() -> Path:
-        journal = await start(directory)
-        for n in range(batches):
-            await journal.append([Part("a", n * size, rows(n * size, size))])
-            if n == batches // 2:
-                await journal.save("a", (n + 1) * size, b"half")
-        await journal.close()
+        async with start(directory) as journal:
+            for n in range(batches):
+                await journal.append([Part("a", n * size, rows(n * size, size))])
+                if n == batches // 2:
+                    await journal.save("a", (n + 1) * size, b"half")
         return journal.path
 
     return asyncio.run(scenario())
@@ -54,13 +59,10 @@ def refused(directory: Path, error: type[Exception] = JournalDamaged) -> str:
     """The first line with which a start or a replay behind the snapshot is refused."""
 
     async def scenario() -> None:
-        journal = await start(directory)
-        try:
+        async with start(directory) as journal:
             begin = await journal.start()
             async for _ in journal.replay_all(begin.after):
                 pass
-        finally:
-            await journal.close()
 
     with pytest.raises(error) as raised:
         asyncio.run(scenario())
@@ -73,31 +75,28 @@ def test_recovery_gives_the_snapshot_and_the_rows_behind_it_in_blocks(tmp_path: 
     a_journal(tmp_path, batches=120, size=100)
 
     async def scenario() -> None:
-        journal = await start(tmp_path)
-        begin = await journal.start()
-        assert {hall: (s.hall_seq, s.data) for hall, s in begin.snapshots.items()} == {"a": (6100, b"half")}
-        assert begin.after == 6100
-        blocks = [block async for block in journal.replay_all(begin.after)]
-        assert [len(block) for block in blocks] == [5000, 900]
-        assert [(hall, n) for block in blocks for hall, n, _ in block] == [("a", n) for n in range(6101, 12_001)]
-        assert blocks[0][0][2] == rows(6100, 1)[0]
-        await journal.close()
+        async with start(tmp_path) as journal:
+            begin = await journal.start()
+            assert {hall: (s.hall_seq, s.data) for hall, s in begin.snapshots.items()} == {"a": (6100, b"half")}
+            assert begin.after == 6100
+            blocks = [block async for block in journal.replay_all(begin.after)]
+            assert [len(block) for block in blocks] == [5000, 900]
+            assert [(hall, n) for block in blocks for hall, n, _ in block] == [("a", n) for n in range(6101, 12_001)]
+            assert blocks[0][0][2] == rows(6100, 1)[0]
 
     asyncio.run(scenario())
 
 
 def test_a_hall_without_a_snapshot_is_read_from_its_first_row(tmp_path: Path) -> None:
     async def scenario() -> None:
-        journal = await start(tmp_path)
-        await journal.append([Part("a", 0, rows(0, 5))])
-        await journal.append([Part("b", 0, rows(0, 5))])
-        await journal.append([Part("a", 5, rows(5, 5))])
-        await journal.save("a", 10, b"state")
-        assert (await journal.start()).after == 5
-        await journal.close()
-        journal = await start(tmp_path)
-        assert journal.heads() == {"a": 10, "b": 5}
-        await journal.close()
+        async with start(tmp_path) as journal:
+            await journal.append([Part("a", 0, rows(0, 5))])
+            await journal.append([Part("b", 0, rows(0, 5))])
+            await journal.append([Part("a", 5, rows(5, 5))])
+            await journal.save("a", 10, b"state")
+            assert (await journal.start()).after == 5
+        async with start(tmp_path) as journal:
+            assert journal.heads() == {"a": 10, "b": 5}
 
     asyncio.run(scenario())
 
@@ -106,9 +105,8 @@ def test_each_start_raises_the_epoch(tmp_path: Path) -> None:
     async def scenario() -> list[int]:
         epochs = []
         for now_ms in (NOW_MS, NOW_MS, NOW_MS - 10_000_000, NOW_MS + 60_000):
-            journal = await start(tmp_path, now_ms=now_ms)
-            epochs.append(journal.epoch)
-            await journal.close()
+            async with start(tmp_path, now_ms=now_ms) as journal:
+                epochs.append(journal.epoch)
         return epochs
 
     first = NOW_MS // 1000
@@ -166,15 +164,14 @@ def cut_the_log(directory: Path, write: Callable[[Path], None]) -> None:
     """Take a copy of a running journal, with its mark, and let `write` harm the copied log."""
 
     async def scenario() -> None:
-        journal = await start(directory / "running", Options(presize=0, mark_every_s=0.001))
-        for n in range(20):
-            await journal.append([Part("a", n * 10, rows(n * 10, 10))])
-        while journal.stats.marks == 0 or mark.newest(journal.path.parent / mark.NAME).seq < 200:
-            await asyncio.sleep(0.001)
-        (directory / "copy").mkdir()
-        for name in (journal.path.name, journal.path.name + "-wal", mark.NAME):
-            (directory / "copy" / name).write_bytes((directory / "running" / name).read_bytes())
-        await journal.close()
+        async with start(directory / "running", Options(presize=0, mark_every_s=0.001)) as journal:
+            for n in range(20):
+                await journal.append([Part("a", n * 10, rows(n * 10, 10))])
+            while journal.stats.marks == 0 or mark.newest(journal.path.parent / mark.NAME).seq < 200:
+                await asyncio.sleep(0.001)
+            (directory / "copy").mkdir()
+            for name in (journal.path.name, journal.path.name + "-wal", mark.NAME):
+                (directory / "copy" / name).write_bytes((directory / "running" / name).read_bytes())
         write(directory / "copy" / (journal.path.name + "-wal"))
 
     asyncio.run(scenario())
@@ -218,18 +215,17 @@ def test_a_journal_without_its_mark_is_refused(tmp_path: Path) -> None:
 
 def test_a_bad_snapshot_is_skipped_for_the_one_before_and_named(tmp_path: Path) -> None:
     async def scenario() -> None:
-        journal = await start(tmp_path)
-        for n in range(3):
-            await journal.append([Part("a", n, rows(n, 1))])
-            await journal.save("a", n + 1, f"state {n + 1}".encode())
-        change(journal.path, "UPDATE snapshot SET data = x'00' WHERE hall_seq = 3")
-        assert [found async for found in journal.newest("a")] == [(2, b"state 2"), (1, b"state 1")]
-        begin = await journal.start()
-        assert (begin.snapshots["a"].hall_seq, begin.after) == (2, 2)
-        assert begin.skipped == ["snapshot of a at 3: crc differs"]
-        await journal.save("a", 3, b"later", fmt=9)
-        assert (await journal.start()).skipped == ["snapshot of a at 3: format 9 is not known"]
-        await journal.close()
+        async with start(tmp_path) as journal:
+            for n in range(3):
+                await journal.append([Part("a", n, rows(n, 1))])
+                await journal.save("a", n + 1, f"state {n + 1}".encode())
+            change(journal.path, "UPDATE snapshot SET data = x'00' WHERE hall_seq = 3")
+            assert [found async for found in journal.newest("a")] == [(2, b"state 2"), (1, b"state 1")]
+            begin = await journal.start()
+            assert (begin.snapshots["a"].hall_seq, begin.after) == (2, 2)
+            assert begin.skipped == ["snapshot of a at 3: crc differs"]
+            await journal.save("a", 3, b"later", fmt=9)
+            assert (await journal.start()).skipped == ["snapshot of a at 3: format 9 is not known"]
 
     asyncio.run(scenario())
 
@@ -252,10 +248,9 @@ def test_a_start_cut_short_before_the_first_table_is_made_good(tmp_path: Path) -
     (tmp_path / "journal-2026-12.db.new").write_bytes(b"an unfinished rotation")
 
     async def scenario() -> None:
-        journal = await start(tmp_path)
-        assert journal.path.name == "journal-2026-11.db"
-        await journal.append([Part("a", 0, rows(0, 1))])
-        await journal.close()
+        async with start(tmp_path) as journal:
+            assert journal.path.name == "journal-2026-11.db"
+            await journal.append([Part("a", 0, rows(0, 1))])
 
     asyncio.run(scenario())
 
@@ -265,7 +260,7 @@ def test_a_file_that_is_no_database_is_not_taken_for_one(tmp_path: Path) -> None
 
     async def scenario() -> None:
         with pytest.raises(JournalDamaged, match=r"unreadable \(SQLITE_NOTADB\)"):
-            await start(tmp_path)
+            await SqliteJournal.open(tmp_path, now_ms=lambda: NOW_MS)
 
     asyncio.run(scenario())
 

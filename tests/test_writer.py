@@ -1,0 +1,177 @@
+"""workers/writer.py: other writers are fenced, a batch is whole or absent, words, letters, snapshots, checkpoints."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from workers.chain import START, Head, columns
+from workers.journal import SqliteJournal
+from workers.opening import Options
+from workers.ports import Fenced, Letter, Part, Row
+from workers.verify import verify
+from workers.writer import Batch, Words, write
+
+NOW_MS = 1_795_420_911_000
+SMALL = Options(presize=0, mark_every_s=3600)
+
+
+def rows(first: int, count: int) -> list[Row]:
+    return [Row(NOW_MS, 5, 1, f"kiosk-{n % 3}", "boot", n, f"fact {n}".encode()) for n in range(first, first + count)]
+
+
+@asynccontextmanager
+async def opened(directory: Path, options: Options = SMALL) -> AsyncIterator[SqliteJournal]:
+    journal = await SqliteJournal.open(directory, now_ms=lambda: NOW_MS, options=options)
+    try:
+        yield journal
+    finally:
+        await journal.close()
+
+
+def test_another_epoch_in_the_file_fences_every_part(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as journal:
+            await journal.append([Part("a", 0, rows(0, 2))])
+            other = sqlite3.connect(journal.path, isolation_level=None)
+            other.execute("UPDATE meta SET v = v + 1 WHERE k = 'epoch'")
+            with pytest.raises(Fenced) as fenced:
+                await journal.append([Part("a", 2, rows(2, 1)), Part("b", 0, rows(0, 1))])
+            assert fenced.value.halls == ("a", "b")
+            with pytest.raises(Fenced):
+                await journal.append([Part("a", 2, rows(2, 1))])  # nothing goes on after that
+            assert other.execute("SELECT count(*) FROM journal").fetchone() == (2,)
+            other.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_taken_seq_fences(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as journal:
+            await journal.append([Part("a", 0, rows(0, 2))])
+            other = sqlite3.connect(journal.path, isolation_level=None)
+            other.execute("INSERT INTO journal VALUES(3, 1, 3, 0, 1, 1, 0, 0, 0, x'')")
+            with pytest.raises(Fenced):
+                await journal.append([Part("a", 2, rows(2, 1))])
+            assert other.execute("SELECT count(*) FROM journal").fetchone() == (3,)
+            other.close()
+
+    asyncio.run(scenario())
+
+
+class Stopping:
+    """A connection whose k-th statement never comes back."""
+
+    def __init__(self, db: sqlite3.Connection, left: int) -> None:
+        self.db, self.left = db, left
+
+    @property
+    def in_transaction(self) -> bool:
+        return self.db.in_transaction
+
+    def execute(self, sql: str, parameters: Any = (), /) -> Any:
+        self._step(sql)
+        return self.db.execute(sql, parameters)
+
+    def executemany(self, sql: str, parameters: Any, /) -> Any:
+        self._step(sql)
+        return self.db.executemany(sql, parameters)
+
+    def _step(self, sql: str) -> None:
+        if sql != "ROLLBACK":
+            self.left -= 1
+            if self.left < 0:
+                raise InterruptedError(sql)
+
+
+@pytest.mark.parametrize("statement", range(9))
+def test_c4_an_error_at_any_statement_leaves_nothing_of_the_batch(tmp_path: Path, statement: int) -> None:
+    async def scenario() -> Path:
+        async with opened(tmp_path) as journal:
+            await journal.append([Part("a", 0, rows(0, 2))])
+            return journal.path
+
+    path = asyncio.run(scenario())
+    db = sqlite3.connect(path, isolation_level=None)
+    epoch = db.execute("SELECT v FROM meta WHERE k = 'epoch'").fetchone()[0]
+    letter = Letter(NOW_MS, "t", "r", b"", b"")
+    facts, words, meta = columns([("b", 1, rows(9, 1)[0])]), ((5, "b"),), (("first:5", 3),)
+    batch = Batch(Head(3, 3, epoch, NOW_MS), START, facts, [5], [0], [0], words, meta, (letter,))
+    with pytest.raises(InterruptedError):
+        write(Stopping(db, statement), batch)
+    counts = [db.execute(f"SELECT count(*) FROM {table}").fetchone()[0] for table in ("journal", "batch", "letter")]
+    assert counts == [2, 1, 0]
+    assert not db.in_transaction
+    db.close()
+
+
+def test_letters_are_kept_with_their_batch_and_the_oldest_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.writer.LETTERS_KEPT", 5)
+
+    async def scenario() -> list[tuple[str, int]]:
+        async with opened(tmp_path) as journal:
+            for n in range(9):
+                letter = Letter(NOW_MS, f"jh/v1/a/d/{n}", "syntax", b"digest", b"\xff")
+                await journal.append([Part("a", n // 2, rows(n // 2, n % 2), [letter])])
+            return await journal._lane.run(lambda db: db.execute("SELECT topic, seq FROM letter").fetchall())
+
+    assert asyncio.run(scenario()) == [(f"jh/v1/a/d/{n}", (n + 1) // 2) for n in range(4, 9)]
+
+
+def test_words_are_dense_and_stored_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as journal:
+            await journal.append([Part("a", 0, rows(0, 6))])
+            with pytest.raises(Fenced):
+                await journal.append([Part("a", 0, [rows(1, 1)[0]._replace(device="unseen")])])
+            await journal.append([Part("a", 6, rows(6, 6)), Part("b", 0, rows(0, 1))])
+        async with opened(tmp_path) as journal:
+            stored = await journal._lane.run(lambda db: db.execute("SELECT id, text FROM word").fetchall())
+            assert stored == list(enumerate(["a", "kiosk-0", "kiosk-1", "kiosk-2", "boot", "b"], 1))
+            assert Words(["", *(text for _, text in stored)])["b"] == 6
+
+    asyncio.run(scenario())
+
+
+def test_a_checkpoint_comes_when_the_log_has_grown_and_the_log_is_used_again(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        options = Options(presize=0, checkpoint=400_000, checkpoint_idle=50_000)
+        async with opened(tmp_path, options) as journal:
+            assert not await journal.maybe_checkpoint(idle=True)
+            sizes = []
+            for n in range(60):
+                await journal.append([Part("a", 100 * n, rows(100 * n, 100))])
+                await journal.maybe_checkpoint(idle=False)
+                sizes.append(journal.stats.wal_bytes)
+            assert journal.stats.checkpoints >= 2
+            assert max(sizes) < 1_000_000
+            checkpoints = journal.stats.checkpoints
+            for n in range(60, 65):
+                await journal.append([Part("a", 100 * n, rows(100 * n, 100))])
+            assert await journal.maybe_checkpoint(idle=True)
+            assert journal.stats.checkpoints == checkpoints + 1
+
+    asyncio.run(scenario())
+
+
+def test_a_quiet_halls_snapshot_keeps_up_with_the_others(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as journal:
+            await journal.append([Part("quiet", 0, rows(0, 3)), Part("busy", 0, rows(0, 3))])
+            await journal.save("quiet", 3, b"quiet")
+            await journal.append([Part("busy", 3, rows(3, 50))])
+            await journal.save("busy", 53, b"busy")
+            assert (await journal.start()).after == 6
+            assert await journal.refresh("quiet")
+            assert (await journal.start()).after == 56
+            assert not await journal.refresh("nowhere")
+        async with opened(tmp_path) as journal:
+            assert journal.heads() == {"quiet": 3, "busy": 53}
+        assert verify(tmp_path) == []
+
+    asyncio.run(scenario())
