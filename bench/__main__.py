@@ -23,8 +23,10 @@ Suite = Callable[[Options, list[str]], Report]  # the second argument: what the 
 
 SUITES: Final[dict[str, str]] = {
     "ingest": "bench.ingest:ingest",
+    "journal": "bench.journal:run",
     "loop": "bench.ingest:loop",
     "ranking": "bench.ranking:run",
+    "recovery": "bench.recovery:run",
     "theory": "bench.theory:run",
 }
 UNTIMED: Final = ("theory",)  # no clock in the result: may run beside others, probes no disk
