@@ -18,8 +18,9 @@ FINE: Final = 8  # bits below a ms in the averages
 PPM: Final = 1_000_000
 BUCKETS: Final = 18
 ROUNDS: Final = 24
-MEDIAN_UP, MEDIAN_DOWN, TAIL_UP, TAIL_DOWN = 10, 10, 27, 3
-FACTOR_MIN, FACTOR_MAX = 50, 10_000
+SLOPE_MAX: Final = PPM * 9 // 10  # beyond, a small error of the rates is a large one of the wait: no estimate
+MEDIAN_UP, MEDIAN_DOWN, TAIL_UP, TAIL_DOWN = 10_000, 10_000, 27_000, 3_000  # ppm
+FACTOR_MIN, FACTOR_MAX = PPM // 20, 10 * PPM
 assert TAIL_UP == 9 * TAIL_DOWN, "the steps balance when nine of ten waits stay within P90"
 
 
@@ -73,8 +74,8 @@ class WaitModel(msgspec.Struct):
     arrivals: list[Gap] = []
     somebody_waits: bool = False
     last_wait_ms: int = -1  # LES; -1: nobody called yet
-    f50: list[int] = msgspec.field(default_factory=lambda: [1000] * BUCKETS)  # permille by log2 of tickets ahead + 1
-    f90: list[int] = msgspec.field(default_factory=lambda: [1600] * BUCKETS)
+    f50: list[int] = msgspec.field(default_factory=lambda: [PPM] * BUCKETS)  # by log2 of tickets ahead + 1
+    f90: list[int] = msgspec.field(default_factory=lambda: [8 * PPM // 5] * BUCKETS)
     score: Score = msgspec.field(default_factory=Score)
 
     # What happens.
@@ -124,11 +125,11 @@ class WaitModel(msgspec.Struct):
         if mean_ms is None:
             return None
         bucket = _bucket(ahead_pool)
-        p50_ms = mean_ms * self.f50[bucket] // 1000
-        return Estimate(p50_ms, max(p50_ms, mean_ms * self.f90[bucket] // 1000), mean_ms, basis)
+        p50_ms = mean_ms * self.f50[bucket] // PPM
+        return Estimate(p50_ms, max(p50_ms, mean_ms * self.f90[bucket] // PPM), mean_ms, basis)
 
     def mean_wait_ms(self, ahead: int, cls: int) -> int | None:
-        """W of the head of this file; None if later arrivals that pass come as fast as completions."""
+        """W of the head of this file; None if later arrivals that pass come nearly as fast as completions."""
         base = (ahead + 1) * self.completions.mean
         wait, settled = base >> FINE, False
         passing, always = self._passing(cls)
@@ -138,13 +139,13 @@ class WaitModel(msgspec.Struct):
                 reach = (faster * wait + gain) // rate
                 if reach >= wait:
                     slope += share
-                elif reach > 0:
+                else:
                     slope += share * faster // rate
-                    offset += share * gain // rate
-            if slope >= PPM:  # nothing settles here; further on a bounded head start may have ended
+                    offset += share * max(gain, 0) // rate
+            if slope > SLOPE_MAX:  # nothing settles here; further on a bounded head start may have ended
                 wait, settled = 2 * wait + self.completions.mean, False
                 continue
-            solved = max(0, (base * PPM + (offset << FINE)) // (PPM - slope) >> FINE)
+            solved = max(self.completions.mean >> FINE, (base * PPM + (offset << FINE)) // (PPM - slope) >> FINE)
             settled = True
             if solved == wait:
                 break
@@ -160,18 +161,15 @@ class WaitModel(msgspec.Struct):
         passing: list[tuple[int, int, int, int]] = []
         always = 0
         for cls, gap in enumerate(self.arrivals):
-            if not gap.mean:
-                continue
+            # (n - 1) / n: of a few gaps, 1 / mean is too high a rate.
+            share = PPM * mean // gap.mean * (gap.count - 1) // gap.count if gap.count > 1 and gap.mean else 0
             other = self.classes[cls]
-            if other.tier != rule.tier:
-                if other.tier > rule.tier:
-                    share = PPM * mean // gap.mean
-                    always += min(share, PPM * other.cap[0] // other.cap[1]) if other.cap else share
-                continue
             faster = other.rate - rule.rate
             gain = other.rate * other.head_start_ms - rule.rate * rule.head_start_ms
-            if faster > 0 or gain > 0:
-                passing.append((PPM * mean // gap.mean, other.rate, faster, gain))
+            if other.tier > rule.tier:
+                always += min(share, PPM * other.cap[0] // other.cap[1]) if other.cap else share
+            elif other.tier == rule.tier and share and (faster or gain > 0):
+                passing.append((share, other.rate, faster, gain))
         return passing, always
 
 
@@ -181,4 +179,6 @@ def _bucket(ahead: int) -> int:
 
 
 def _step(factors: list[int], bucket: int, step: int) -> None:
+    """Smaller where more are ahead: as many are told before the first of them is called, and all would push one way."""
+    step = step >> bucket if step > 0 else -(-step >> bucket)
     factors[bucket] = min(FACTOR_MAX, max(FACTOR_MIN, factors[bucket] + step))
