@@ -20,7 +20,7 @@ from bench.load import lanes
 from bench.pairs import Gate, Options, Report
 from workers.broker import free_port, mosquitto_conf
 
-HALLS: Final = 8
+HALLS: Final = 64
 COUNT: Final = 60_000
 QUICK: Final = 8_000
 PAIRS: Final = 5
@@ -71,7 +71,7 @@ def one_run(receiver: list[str], count: int, seed: int) -> Run:
         command = [sys.executable, "-m", *receiver, "--url", url, "--count", str(count)]
         if receiver[0] == "bench.product":
             command += ["--data", str(data), "--halls", str(HALLS)]
-        load = [sys.executable, "-m", "bench.ingest", "--url", url, "--count", str(count), "--seed", str(seed)]
+        load = [sys.executable, "-m", "bench.ingest", "--url", url, "--count", str(count), "--seed", str(seed), "--halls", str(HALLS)]
         with _piped(load) as generator, _piped(command) as subject:
             _line(generator)
             _line(subject)

@@ -23,6 +23,7 @@ from core.facts_tickets import (
     TicketResumed,
     TicketTransferred,
 )
+from core.why import Why
 
 
 class CounterState(IntEnum):
@@ -85,6 +86,7 @@ class Counter(Struct, array_like=True):
     pause_pending: bool = False
     last_call: int = 0
     last_finished_ms: int = 0
+    why: Why | None = None
     newest_call: int = 0
 
     def advance(self, fact: Fact) -> None:

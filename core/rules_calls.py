@@ -123,6 +123,7 @@ def ticket_called(state: HallState, fact: TicketCalled, at_ms: int) -> None:
     counter.advance(fact)
     state.withdraw(ticket)
     seat(state, counter, ticket, fact.call, at_ms)
+    counter.why = fact.why
     if fact.first:
         ticket.waited_ms = fact.waited_ms
         note_call(state, ticket, fact)

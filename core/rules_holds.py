@@ -79,6 +79,7 @@ def resumed(state: HallState, fact: TicketResumed, at_ms: int) -> None:
     ticket.advance(fact)
     counter.advance(fact)
     seat(state, counter, ticket, fact.call, at_ms)
+    counter.why = None
 
 
 def transfer(state: HallState, command: TransferTicket, at_ms: int, device: str) -> Decision:

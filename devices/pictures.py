@@ -7,9 +7,12 @@ from msgspec import Struct
 from core.counter import Counter, CounterState
 from core.device import Device, DeviceState
 from core.evaluation import EvaluationState
+from core.policy import MINUTE_MS
 from core.state import HallState
+from core.why import Language, Why, sentence
 
 ROWS: Final = 40
+LANGUAGES: Final[tuple[Language, ...]] = ("zh", "en")
 STATUS: Final = {
     CounterState.CLOSED: "closed",
     CounterState.IDLE: "idle",
@@ -31,13 +34,14 @@ class CounterPicture(Struct, frozen=True, tag_field="type", tag="counter"):
 
 
 class CallerPicture(Struct, frozen=True, tag_field="type", tag="caller"):
-    """A keypad's display (叫号器): three digits and the people waiting for this counter."""
+    """A keypad's display (叫号器): the number, the people waiting for this counter, and why it was this number."""
 
     counter: int
     number: str
     status: str
     waiting: int
     held: int
+    why: dict[str, str] = {}
 
 
 class EvaluatorPicture(Struct, frozen=True, tag_field="type", tag="evaluator"):
@@ -101,7 +105,27 @@ def caller(state: HallState, counter: Counter) -> CallerPicture:
     """The keypad's display."""
     waiting = state.pool.length(state.pool.view_of(counter.profile))
     held = len(state.held.get(counter.counter, ()))
-    return CallerPicture(counter.counter, number_at(state, counter), STATUS[counter.state], waiting, held)
+    called = counter.why if counter.state is CounterState.CALLED else None
+    why: dict[str, str] = {lang: tell(state, called, lang) for lang in LANGUAGES} if called is not None else {}
+    return CallerPicture(counter.counter, number_at(state, counter), STATUS[counter.state], waiting, held, why)
+
+
+def tell(state: HallState, why: Why, lang: Language) -> str:
+    """The reason of a call in one sentence, while the day of the call is open."""
+    policy = state.policy
+    assert policy is not None, "nobody is called without a policy"
+
+    def name_of(serial: int) -> str:
+        return state.tickets[state.ticket_of(serial)].number
+
+    def class_name(cls: int) -> str:
+        part = policy.classes[cls]
+        return part.name.get(lang, part.code)
+
+    def head_start_ms(cls: int) -> int:
+        return policy.classes[cls].head_start_min * MINUTE_MS
+
+    return sentence(why, lang=lang, name_of=name_of, class_name=class_name, head_start_ms=head_start_ms)
 
 
 def evaluator(state: HallState, counter: Counter) -> EvaluatorPicture:

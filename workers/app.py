@@ -148,7 +148,7 @@ class App:
             link=self.link,
             outbox=self.outbox,
             journal=self.journal,
-            halls=lambda: [one.state for one in self.halls.values()],
+            desks=self.dispatcher.desks.values,
             ready=self.ready,
             build=(version("jiaohao"), platform.python_version(), _sqlite()),
             recovery=self._recovery,

@@ -15,12 +15,14 @@ from core import record
 from core.device import DeviceState
 from core.fact import Cause, Fact
 from core.facts import EvaluationRejected, Refused
+from core.facts_tickets import TicketCalled
 from core.hall import Hall
 from core.refusals import NEVER_SETTLES, Refusal
 from core.window import Answer, RefusedAnswer
 from devices import topics, wire
 from devices.privacy import masked, personal
 from devices.profiles import ALLOWED
+from workers.audit import Audit
 from workers.ports import Letter, Outgoing, Part, Row
 from workers.tallies import Tallies
 
@@ -41,11 +43,23 @@ _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 class Desk:
     """The writer of one hall, and what gathered in it since the last commit."""
 
-    __slots__ = ("_answers", "_faults", "_letters", "_quota", "_rows", "_start", "hall", "since_snapshot", "tallies")
+    __slots__ = (
+        "_answers",
+        "_faults",
+        "_letters",
+        "_quota",
+        "_rows",
+        "_start",
+        "audit",
+        "hall",
+        "since_snapshot",
+        "tallies",
+    )
 
     def __init__(self, hall: Hall, tallies: Tallies) -> None:
         self.hall = hall
         self.tallies = tallies
+        self.audit = Audit()
         self.since_snapshot = 0
         self._rows: list[Row] = []
         self._start = hall.state.n
@@ -174,6 +188,8 @@ class Desk:
         self._rows.append(Row(at_ms, kind, v, device, boot, seq, payload))
         if type(fact) is Refused or type(fact) is EvaluationRejected:
             self.tallies.refused[fact.reason] += 1
+        elif type(fact) is TicketCalled:
+            self.audit.note(fact, self.hall.state)
 
     def _answer(self, cause: Cause, result: wire.Result) -> None:
         key = (cause.device, cause.boot)

@@ -9,7 +9,8 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
 from core.facts import KINDS
-from core.state import HallState
+from core.waiting import Score
+from workers.desk import Desk
 from workers.journal import SqliteJournal
 from workers.link import Link
 from workers.outbox import MqttOutbox
@@ -63,6 +64,14 @@ TABLE: Final[dict[str, Name]] = {
     "jiaohao_tickets": Name(GAUGE, ("hall", "state"), "Open tickets by state."),
     "jiaohao_hall_open": Name(GAUGE, ("hall",), "1 while the business day is open."),
     "jiaohao_hall_waiting": Name(GAUGE, ("hall",), "Tickets waiting."),
+    "jiaohao_overtaken": Name(COUNTER, ("hall",), "Earlier visitors passed by a ranked call, within their bound."),
+    "jiaohao_overtake_bound_broken": Name(COUNTER, ("hall",), "Passed beyond the bound: must stay 0."),
+    "jiaohao_rank_argmax_wrong": Name(COUNTER, ("hall",), "Calls that were not the first in rank: must stay 0."),
+    "jiaohao_eta_scored": Name(COUNTER, ("hall",), "First calls of tickets that had been told a wait."),
+    "jiaohao_eta_within_p50": Name(COUNTER, ("hall",), "Waited at most the told P50."),
+    "jiaohao_eta_optimistic": Name(COUNTER, ("hall",), "Waited longer than the told P90."),
+    "jiaohao_eta_error_seconds": Name(COUNTER, ("hall",), "Sum of |told P50 - waited|."),
+    "jiaohao_eta_bias_seconds": Name(GAUGE, ("hall",), "Sum of told P50 - waited: below 0 is too hopeful."),
     "jiaohao_hall_last_fact_timestamp_seconds": Name(GAUGE, ("hall",), "Time of the last fact."),
 }
 
@@ -74,7 +83,7 @@ class Sources(NamedTuple):
     link: Link
     outbox: MqttOutbox
     journal: SqliteJournal
-    halls: Callable[[], Iterable[HallState]]
+    desks: Callable[[], Iterable[Desk]]
     ready: Callable[[], Mapping[str, bool]]
     build: tuple[str, str, str]
     recovery: tuple[float, int]
@@ -115,8 +124,8 @@ class HallCollector(Collector):
         yield from self._of_core()
         yield from self._of_journal()
         yield from self._of_outbox()
-        for state in s.halls():
-            yield from _of_hall(state)
+        for desk in s.desks():
+            yield from _of_hall(desk)
 
     def _of_link(self) -> Samples:
         stats = self._sources.link.stats
@@ -176,14 +185,29 @@ class HallCollector(Collector):
         }
 
 
-def _of_hall(state: HallState) -> Samples:
+def _of_hall(desk: Desk) -> Samples:
+    state, audit = desk.hall.state, desk.audit
     hall = state.hall
+    yield "jiaohao_overtaken", (hall,), audit.overtaken
+    yield "jiaohao_overtake_bound_broken", (hall,), audit.bound_broken
+    yield "jiaohao_rank_argmax_wrong", (hall,), audit.argmax_wrong
+    yield from _of_estimate(hall, [model.score for model in state.waits.values()])
     counts = state.counted()
     for ticket_state, count in counts.items():
         yield "jiaohao_tickets", (hall, ticket_state.name.lower()), count
     yield "jiaohao_hall_open", (hall,), float(state.day_is_open)
     yield "jiaohao_hall_waiting", (hall,), len(state.pool)
     yield "jiaohao_hall_last_fact_timestamp_seconds", (hall,), state.at_ms / 1000
+
+
+def _of_estimate(hall: str, scores: list[Score]) -> Samples:
+    """How the estimates came out, over all pools of the hall since its policy."""
+    scored, p90 = sum(one.scored for one in scores), sum(one.within_p90 for one in scores)
+    yield "jiaohao_eta_scored", (hall,), scored
+    yield "jiaohao_eta_within_p50", (hall,), sum(one.within_p50 for one in scores)
+    yield "jiaohao_eta_optimistic", (hall,), scored - p90
+    yield "jiaohao_eta_error_seconds", (hall,), sum(one.error_sum_ms for one in scores) / 1000
+    yield "jiaohao_eta_bias_seconds", (hall,), sum(one.bias_sum_ms for one in scores) / 1000
 
 
 def _histogram(name: str, spec: Name, found: Buckets) -> Metric:

@@ -11,9 +11,9 @@ import msgspec
 from core import record
 from core.facts_tickets import TicketCalled
 from core.hall import Hall
-from core.policy import MINUTE_MS
 from core.state import HallState
-from core.why import Language, sentence
+from core.why import Language
+from devices.pictures import tell
 from workers import engine, fold, recovery
 from workers.engine import Lane
 from workers.ports import JournalDamaged, Missing, Row
@@ -115,28 +115,10 @@ async def why(data: Path, number: str, lang: Language) -> list[Told]:
         hall = halls.setdefault(name, Hall(HallState(name)))
         fact, _, _ = record.decode(row.kind, row.v, row.payload)
         if isinstance(fact, TicketCalled) and fact.number == number:
-            told = tell(hall.state, fact, lang)
+            told = tell(hall.state, fact.why, lang)
             found.append(Told(name, n, row.at_ms, fact.counter, fact.why.rule, told, list(fact.why.heads)))
         fold.apply(hall, n, row)
     return found
-
-
-def tell(state: HallState, fact: TicketCalled, lang: Language) -> str:
-    """The sentence of a call, before it is folded."""
-    policy = state.policy
-    assert policy is not None, "nobody is called without a policy"
-
-    def name_of(serial: int) -> str:
-        return state.tickets[state.ticket_of(serial)].number
-
-    def class_name(cls: int) -> str:
-        part = policy.classes[cls]
-        return part.name.get(lang, part.code)
-
-    def head_start_ms(cls: int) -> int:
-        return policy.classes[cls].head_start_min * MINUTE_MS
-
-    return sentence(fact.why, lang=lang, name_of=name_of, class_name=class_name, head_start_ms=head_start_ms)
 
 
 async def print_why(data: Path, number: str, lang: Language, as_json: bool) -> None:
