@@ -133,9 +133,7 @@ def test_the_correction_takes_out_the_bias_of_mixed_rates(
     short, long = (sum(one.plain for one in some) / sum(one.waited for one in some) - 1 for some in (slow, fast))
     better = mean_of([(one.told.mean_ms - one.waited) ** 2 for one in seen if one.told])
     worse = mean_of([(one.plain - one.waited) ** 2 for one in seen])
-    print(
-        f"rates {rates}: bias {bias:+.3f}; plain {short:+.3f} slowest {long:+.3f} fastest; MSE {better / worse:.2f} of it"
-    )
+    print(f"rates {rates}: bias {bias:+.3f}, MSE {better / worse:.2f} of plain; plain {short:+.3f} {long:+.3f}")
     assert abs(bias) < bias_max and better < error_max * worse
     assert short < -0.14 and long > 0.14
 
