@@ -29,7 +29,7 @@ class Received(AsyncIterator[Sequence[Input]]):
     """Iterated by one dispatcher. No task a message, no timer: what gathered during a commit is the next batch."""
 
     def __init__(
-        self, batch_max: int, acknowledge: Callable[[list[int]], None], ended: Callable[[], None] = bool
+        self, batch_max: int, acknowledge: Callable[[list[int]], None], ended: Callable[[], object] = bool
     ) -> None:
         self.probes = 0  # among the inputs
         self.inputs: list[Input] = []
