@@ -39,6 +39,8 @@ def test_another_epoch_in_the_file_fences_every_part(tmp_path: Path) -> None:
             await journal.append([Part("a", 0, rows(0, 2))])
             other = sqlite3.connect(journal.path, isolation_level=None)
             other.execute("UPDATE meta SET v = v + 1 WHERE k = 'epoch'")
+            with pytest.raises(Fenced):
+                await journal.save("a", 2, b"state")
             with pytest.raises(Fenced) as fenced:
                 await journal.append([Part("a", 2, rows(2, 1)), Part("b", 0, rows(0, 1))])
             assert fenced.value.halls == ("a", "b")
@@ -134,6 +136,21 @@ def test_words_are_dense_and_stored_once(tmp_path: Path) -> None:
             stored = await journal._lane.run(lambda db: db.execute("SELECT id, text FROM word").fetchall())
             assert stored == list(enumerate(["a", "kiosk-0", "kiosk-1", "kiosk-2", "boot", "b"], 1))
             assert Words(["", *(text for _, text in stored)])["b"] == 6
+
+    asyncio.run(scenario())
+
+
+def test_a_snapshot_brings_the_words_it_needs_once(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as journal:
+            await journal.save("new", 0, b"nothing yet")
+            await journal.append([Part("new", 0, rows(0, 1))])
+            await asyncio.gather(journal.append([Part("a", 0, rows(0, 1))]), journal.save("b", 0, b"nothing yet"))
+            await journal.append([Part("b", 0, rows(0, 1))])
+        async with opened(tmp_path) as journal:
+            assert journal.heads() == {"new": 1, "a": 1, "b": 1}
+            assert [hall async for hall in journal.newest("b")] == [(0, b"nothing yet")]
+        assert verify(tmp_path) == []
 
     asyncio.run(scenario())
 

@@ -6,7 +6,7 @@ full or busy: the same batch again, nothing overtakes it ─▶ heads advance on
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -78,6 +78,7 @@ class SqliteJournal:
         self._failed: BaseException | None = None
         self._grown = 0
         self._marked = tail.last
+        self.stats.wal_bytes = recovery.wal_of(self.path).stat().st_size
         self.listener = Listener()
         self._marking = asyncio.create_task(self._mark_each(), name="journal.mark")
 
@@ -108,11 +109,15 @@ class SqliteJournal:
 
         Cancelling the caller does not tear the transaction; whoever appends next waits for it.
         """
+        await self._in_turn(lambda: self._append(parts))
+
+    async def _in_turn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
+        """One transaction after the other, also while one is retried. After a failure nothing is written any more."""
         while self._writing is not None and not self._writing.done():
             await asyncio.wait({self._writing})
         if self._failed is not None:
             raise self._failed
-        self._writing = asyncio.ensure_future(self._append(parts))
+        self._writing = asyncio.ensure_future(work())
         await asyncio.shield(self._writing)
 
     async def _append(self, parts: Sequence[Part]) -> None:
@@ -267,12 +272,19 @@ class SqliteJournal:
 
     async def save(self, hall: str, hall_seq: int, data: bytes, *, fmt: int = 1) -> None:
         """Store a whole state and keep the newest three. Full and busy are retried like a batch."""
+        await self._in_turn(lambda: self._save(hall, hall_seq, data, fmt))
+
+    async def _save(self, hall: str, hall_seq: int, data: bytes, fmt: int) -> None:
         head, number = self._heads.get(hall, 0), self._words[hall]
         assert 0 <= hall_seq <= head, f"snapshot of {hall} at {hall_seq}, the journal ends at {head}"
         seq = self._last if hall_seq == head else -1
         made = recovery.Snapshot(hall, hall_seq, seq, fmt, self._now_ms(), data)
         fresh = tuple(self._words.fresh)
-        await self._again(lambda db: store_snapshot(db, self.epoch, number, made, fresh))
+        try:
+            await self._again(lambda db: store_snapshot(db, self.epoch, number, made, fresh))
+        except Foreign as error:
+            raise Fenced([hall]) from error
+        del self._words.fresh[: len(fresh)]
         self.stats.snapshots += 1
 
     async def refresh(self, hall: str) -> bool:
@@ -339,5 +351,6 @@ class SqliteJournal:
                     await task
         if self._failed is None:
             if self._unsaved:
-                await self._other(lambda db: write(db, self._batch(())))
+                batch = self._batch(())
+                await self._other(lambda db: write(db, batch))
             await self._mark()

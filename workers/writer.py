@@ -134,7 +134,7 @@ def store_snapshot(
     try:
         db.execute("BEGIN IMMEDIATE")
         check_epoch(db, epoch)
-        db.executemany("INSERT OR IGNORE INTO word VALUES(?,?)", fresh)
+        db.executemany(INSERT_WORD, fresh)
         hall, hall_seq, seq, fmt, at_ms, data = made
         if seq < 0:
             seq = db.execute(END_BEFORE, (number, hall_seq)).fetchone()[0] or 0
