@@ -173,6 +173,27 @@ def floor_ratio(size: Size, seed: int, pairs: int) -> Ratio:
     return compare(rig.calls, touch, pairs=pairs)
 
 
+def why_ratio(size: Size, seed: int, pairs: int) -> Ratio:
+    """`why` over `peek`: what the reason costs beside the choice."""
+    rig = Rig(Ours, size, seed, CLASSES, skills(overflow=True))
+    assert isinstance(rig.peer, Ours)
+    pool, ids = rig.peer.pool, rig.peer.ids
+
+    def timed(query: Callable[[int, int], object]) -> float:
+        best = float("inf")
+        for _ in range(size.rounds):
+            orders, t = [ids[place] for place in rig.orders()], rig.t
+            begin = time.perf_counter()
+            for profile in orders:
+                query(profile, t)
+            best = min(best, time.perf_counter() - begin)
+        return best / size.batch
+
+    return compare(
+        lambda: timed(lambda p, t: pool.why(p, t, 1)), lambda: timed(lambda p, t: pool.peek(p, t)), pairs=pairs
+    )
+
+
 def against(peer: Make, size: Size, peer_size: Size, what: str, seed: int, pairs: int) -> Ratio:
     """Peer time over our time for `what` (calls, aheads, adds), each with its own rig under one load."""
     rules = classes_for(peer)
@@ -238,6 +259,7 @@ def run(options: Options, rest: list[str]) -> Report:
     big, small = SIZES
     gates.append(gate(FLOOR[0], floor_ratio(Size(big, 200, rounds), options.seed, pairs), FLOOR[1], at_least=False))
     rows.append(told("floor", "calls", small, floor_ratio(Size(small, 40, rounds), options.seed, pairs)))
+    rows.append(told("why over peek", "calls", small, why_ratio(Size(small, 40, rounds), options.seed, pairs)))
     gates.append(gate(FLAT[0], flat_ratio(options.seed, pairs, rounds), FLAT[1], at_least=False))
     notes = [f"{peer}: {text}" for peer, text in labels.items()]
     return Report("ranking", gates, {"rows": rows, "load": {"services": SERVICES, "mix": MIX}}, rows, notes)

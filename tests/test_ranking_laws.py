@@ -1,6 +1,7 @@
 """core/ranking.py: what must hold for any hall — order, invariances, the bound, the cap, readers, flat cost."""
 
 import random
+import subprocess
 import sys
 import threading
 from types import FrameType
@@ -270,6 +271,29 @@ def test_versions_of_snapshots_never_go_back_and_grow_with_every_change() -> Non
         change()
         seen.append(pool.snapshot(0).version)
     assert seen == sorted(set(seen))
+
+
+STORY = """
+import hashlib, msgspec
+from core.ranking import ClassRule, RankingPool, Skills
+pool = RankingPool([ClassRule(tier=1, cap=(1, 3)), ClassRule(head_start_ms=9), ClassRule()])
+for step in range(400):
+    pool.set_profile(step % 5, Skills((step % 7, step % 3), (step % 4,), 3))
+    pool.add(step + 1, step % 7, step % 3, step - step % 11)
+    if step % 2:
+        pool.call_next(pool.profile_of(step % 5), step)
+print(hashlib.sha256(msgspec.msgpack.encode((pool.contents(), pool.snapshot(400), pool.profiles()))).hexdigest())
+"""
+
+
+def test_the_same_story_has_the_same_digest_under_any_hash_seed() -> None:
+    told = [
+        subprocess.run(
+            [sys.executable, "-c", STORY], env={"PYTHONHASHSEED": seed}, capture_output=True, text=True, check=True
+        ).stdout
+        for seed in ("0", "1", "4242")
+    ]
+    assert len(told[0]) == 65 and len(set(told)) == 1
 
 
 def test_a_snapshot_has_lengths_and_the_first_ten_of_each_class() -> None:
