@@ -159,7 +159,7 @@ def test_no_picture_is_drawn_while_the_append_is_under_way() -> None:
     class Watching(Around):
         async def append(self, parts: Sequence[Part]) -> None:
             speaker = self.dispatcher._speakers[HALL]
-            assert speaker._known == (-1, -1), "it has drawn before"
+            assert not speaker._known, "it has drawn before"
             assert self.halls[0].effects.counters or self.halls[0].effects.waiting, "effects wait for the commit"
             await super().append(parts)
 

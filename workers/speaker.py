@@ -25,7 +25,7 @@ class Speaker:
     def __init__(self, hall: Hall, epoch: int, now_ms: Callable[[], int], real_ms: Callable[[], int]) -> None:
         self._hall, self._epoch = hall, epoch
         self._now_ms, self._real_ms = now_ms, real_ms
-        self._known: tuple[int, int] = (-1, -1)
+        self._known: list[int] = []
         self._at_counter: dict[int, list[Device]] = {}
         self._shared: dict[str, list[Device]] = {}
         self._counting_due_ms = 0
@@ -47,7 +47,7 @@ class Speaker:
         chosen = self._chosen(effects, repaint)
         now_ms, revision = self._now_ms(), self._hall.state.n
         for device in chosen.values():
-            body = pictures.draw(self._hall.state, device)
+            body = None if device.state is _GONE else pictures.draw(self._hall.state, device)
             if body is not None:
                 payload = wire.encode(wire.Screen(self._epoch, revision, now_ms, body))
                 found.append(Outgoing(self._topic(device, topics.SCREEN), payload, retain=True))
@@ -63,12 +63,12 @@ class Speaker:
         return [Outgoing(self._topic(one, topics.COMMAND), payload) for one in devices if one.state is not _GONE]
 
     def _learn(self) -> None:
-        """Which devices stand where; anew when the policy or the registry has changed."""
+        """Which devices stand where; anew when policy or registry have changed. A record kept here keeps its id."""
         state = self._hall.state
-        version = (state.policy.version if state.policy else 0, len(state.devices))
-        if version == self._known:
+        known = [state.policy.version if state.policy else 0, *map(id, state.devices.values())]
+        if known == self._known:
             return
-        self._known, self._at_counter, self._shared = version, {}, {}
+        self._known, self._at_counter, self._shared = known, {}, {}
         for device in state.devices.values():
             if device.kind in pictures.AT_COUNTER:
                 self._at_counter.setdefault(device.counter, []).append(device)
@@ -106,7 +106,7 @@ class Speaker:
             return self._send(order.n, now_ms, order.at_ms + PRINT_LIVES_MS, body, [order.device])
         if now_ms > order.at_ms + SAY_LIVES_MS:
             return []
-        voices = [one.device for one in self._shared.get("voice", ()) if not one.zone or one.zone == order.zone]
+        voices = [one.device for one in self._shared.get("voice", ()) if one.zone in ("", order.zone)]
         text = spoken(order.number, order.counter, order.lang)
         said = wire.VoiceSay(order.call, text, order.lang)
         return self._send(order.n, now_ms, order.at_ms + SAY_LIVES_MS, said, voices)
@@ -116,7 +116,8 @@ class Speaker:
     ) -> list[Outgoing]:
         payload = wire.encode(wire.Message(n, now_ms, until_ms, body))
         hall = self._hall.state.hall
-        return [Outgoing(topics.build(hall, one, topics.COMMAND), payload, hall=hall, n=n) for one in devices]
+        there = [one for one in devices if self._hall.state.devices[one].state is not _GONE]
+        return [Outgoing(topics.build(hall, one, topics.COMMAND), payload, hall=hall, n=n) for one in there]
 
 
 _GONE: Final = DeviceState.RETIRED

@@ -1,0 +1,185 @@
+"""workers/speaker.py: which messages follow from facts, and which pictures are drawn when."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from core import commands as c
+from devices import pictures, topics
+from tests.halls import HALL, MIN, POLICY, Driven, changed, opened
+from workers.ports import Outgoing
+from workers.speaker import PRINT_LIVES_MS, SAY_LIVES_MS, SYNC_WITHIN_MS, WAITING_GAP_MS, Speaker, spoken
+
+VOICES = tuple(
+    msgspec.structs.replace(POLICY.devices[0], id=f"voice-{zone}", kind="voice", offline_prefix="", zone=zone)
+    for zone in ("", "w1")
+)
+
+
+@dataclass
+class Spoken:
+    """A hall, its speaker, and a real clock of its own."""
+
+    driven: Driven
+    real_ms: int = 1_000_000
+
+    def __post_init__(self) -> None:
+        self.speaker = Speaker(self.driven.hall, 3, lambda: self.driven.at_ms, lambda: self.real_ms)
+        self.driven.hall.take_effects()
+
+    def say(self, *, repaint: bool = False) -> list[Outgoing]:
+        return self.speaker.messages(self.driven.hall.take_effects(), repaint=repaint)
+
+    def screens(self, *, repaint: bool = False) -> list[str]:
+        """Whose pictures are sent."""
+        return sorted(one.topic.split("/")[3] for one in self.say(repaint=repaint) if one.retain)
+
+    def orders(self) -> dict[str, Any]:
+        """By device: the one-shot order."""
+        found = [one for one in self.say() if not one.retain]
+        assert all(one.topic.endswith("/command") and one.hall == HALL and one.n for one in found)
+        return {one.topic.split("/")[3]: msgspec.json.decode(one.payload) for one in found}
+
+
+def a_hall(**parts: Any) -> Spoken:
+    spoken_ = Spoken(opened(**parts))
+    spoken_.say(repaint=True)
+    return spoken_
+
+
+def with_voices() -> Spoken:
+    return a_hall(devices=(*POLICY.devices, *VOICES))
+
+
+def test_before_a_policy_there_is_nothing_to_say() -> None:
+    from core.hall import Hall
+    from core.state import HallState
+
+    speaker = Speaker(Hall(HallState(HALL)), 1, lambda: 0, lambda: 0)
+    assert speaker.messages(Hall(HallState(HALL)).take_effects(), repaint=True) == [] == speaker.sync()
+
+
+def test_a_call_repaints_the_counter_the_board_and_who_counts_people() -> None:
+    s = a_hall()
+    s.driven.take()
+    s.say()
+    s.driven.call(1)
+    assert s.screens() == ["board-1", "caller-1", "ev-1"], "the people are counted within a second"
+    s.real_ms += WAITING_GAP_MS
+    s.driven.take()
+    s.driven.call(2)
+    assert s.screens() == ["board-1", "caller-1", "caller-2", "caller-3", "ev-2", "kiosk-1", "kiosk-2"]
+
+
+def test_takes_are_counted_once_a_second_and_none_is_forgotten() -> None:
+    s = a_hall()
+    s.driven.take()
+    assert s.screens() == [] and s.speaker.stale, "painted all a moment ago"
+    s.real_ms += WAITING_GAP_MS - 1
+    assert s.screens() == [] and s.speaker.stale
+    s.real_ms += 1
+    assert s.screens() == ["board-1", "caller-1", "caller-2", "caller-3", "kiosk-1", "kiosk-2"]
+    assert not s.speaker.stale and s.screens() == []
+
+
+def test_a_repaint_shows_everything_once() -> None:
+    s = a_hall()
+    s.driven.take()
+    everything = sorted(
+        name
+        for name, device in s.driven.state.devices.items()
+        if device.kind in (*pictures.AT_COUNTER, *pictures.SHARED)
+    )
+    assert s.screens(repaint=True) == everything and not s.speaker.stale
+
+
+def test_a_picture_says_its_epoch_and_the_n_it_shows() -> None:
+    s = a_hall()
+    (one,) = [one for one in s.say(repaint=True) if "board-1" in one.topic]
+    picture = msgspec.json.decode(one.payload)
+    assert (picture["epoch"], picture["revision"], picture["sent_ms"]) == (3, s.driven.state.n, s.driven.at_ms)
+    drawn = pictures.draw(s.driven.state, s.driven.state.devices["board-1"])
+    assert picture["body"] == msgspec.json.decode(msgspec.json.encode(drawn))
+    assert (one.topic, one.retain, one.n) == (topics.build(HALL, "board-1", topics.SCREEN), True, 0)
+
+
+def test_a_call_is_spoken_in_its_zone_with_the_position_of_its_fact() -> None:
+    s = with_voices()
+    s.driven.take("tax")
+    s.driven.call(2)  # stands in w1
+    n = s.driven.state.n
+    orders = s.orders()
+    assert sorted(orders) == ["voice-", "voice-w1"], "a voice without a zone speaks everywhere"
+    for order in orders.values():
+        assert (order["id"], order["until_ms"]) == (n, s.driven.at_ms + SAY_LIVES_MS)
+        assert order["body"]["type"] == "voice.say" and order["body"]["text"] == "请B001号到2号窗口"
+    s.driven.take("id")
+    s.driven.call(3)
+    assert sorted(s.orders()) == ["voice-"]
+
+
+def test_a_call_of_long_ago_is_not_spoken_but_its_picture_is_shown() -> None:
+    s = with_voices()
+    s.driven.take()
+    s.driven.call()
+    s.driven.at_ms += SAY_LIVES_MS
+    effects = s.driven.hall.take_effects()
+    assert [one for one in s.speaker.messages(effects) if not one.retain], "just in time"
+    s.driven.at_ms += 1
+    assert {one.topic.split("/")[3] for one in s.speaker.messages(effects)} == {"board-1", "caller-1", "ev-1"}
+
+
+def test_a_reprint_goes_to_who_asked_for_it() -> None:
+    s = with_voices()
+    ticket = s.driven.take()
+    s.driven.send("kiosk-2", c.ReprintTicket(ticket.ticket))
+    ((device, order),) = s.orders().items()
+    assert device == "kiosk-2" and order["body"] == {"type": "kiosk.print", "ticket": 1, "number": "A001"}
+    assert order["until_ms"] == s.driven.at_ms + PRINT_LIVES_MS
+
+
+def test_a_sync_asks_every_device_that_is_not_gone() -> None:
+    s = a_hall()
+    s.driven.ask(c.RetireDevice("kiosk-2"))
+    told = s.speaker.sync()
+    assert sorted(one.topic.split("/")[3] for one in told) == sorted({*s.driven.state.devices} - {"kiosk-2"})
+    (order,) = {one.payload for one in told}
+    body = msgspec.json.decode(order)["body"]
+    assert body == {"type": "device.sync", "now_ms": s.driven.at_ms, "within_ms": SYNC_WITHIN_MS}
+    assert not any(one.retain or one.n for one in told), "it is no effect of a fact"
+
+
+def test_a_retired_device_is_shown_nothing() -> None:
+    s = a_hall()
+    for device in ("caller-1", "kiosk-2"):
+        s.driven.ask(c.RetireDevice(device))
+    shown = s.screens(repaint=True)
+    assert "caller-1" not in shown and "kiosk-2" not in shown
+
+
+def test_devices_of_a_new_policy_are_shown_at_once() -> None:
+    s = a_hall()
+    board = msgspec.structs.replace(POLICY.devices[-1], id="board-2")
+    s.driven.change(changed(devices=(*POLICY.devices, board)))
+    assert "board-2" in s.screens()
+
+
+def test_a_device_that_comes_back_at_another_counter_is_shown_that_one() -> None:
+    s = a_hall()
+    s.driven.ask(c.RetireDevice("caller-1"))
+    s.say()
+    s.driven.ask(c.RegisterDevice("caller-1", "caller", counter=2))
+    s.driven.at_ms += MIN
+    s.driven.ask(c.PauseCounter(2))
+    shown = {one.topic.split("/")[3]: msgspec.json.decode(one.payload) for one in s.say()}
+    assert shown["caller-1"]["body"]["counter"] == 2
+
+
+def test_a_call_is_spoken_in_the_language_of_its_ticket() -> None:
+    assert spoken("A012", 3, "zh") == "请A012号到3号窗口"
+    assert spoken("A012", 3, "en") == "Number A012, please come to counter 3"
+    s = with_voices()
+    s.driven.take(lang="en")
+    s.driven.call()
+    assert s.orders()["voice-"]["body"]["text"] == "Number A001, please come to counter 1"
