@@ -1,0 +1,63 @@
+"""workers/clock.py: the time of a hall, and how late the loop is."""
+
+import asyncio
+import time
+
+import pytest
+
+from workers import clock
+from workers.clock import Clock, LagMeter
+
+
+@pytest.fixture
+def utc(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A machine's clock that is set by hand."""
+    at = [1_700_000_000_000]
+    monkeypatch.setattr(clock, "_utc_ms", lambda: at[0])
+    return at
+
+
+def test_real_time_is_the_machine_s_whatever_the_origin() -> None:
+    before = time.time_ns() // 1_000_000
+    assert before <= Clock(1, 5, 7).now_ms() <= time.time_ns() // 1_000_000
+
+
+def test_a_simulated_day_runs_at_its_speed_from_its_origin(utc: list[int]) -> None:
+    fast = Clock(60, 1_000_000)
+    assert fast.now_ms() == 1_000_000
+    utc[0] += 1000
+    assert fast.now_ms() == 1_060_000
+
+
+def test_with_an_anchor_it_goes_on_after_a_restart(utc: list[int]) -> None:
+    first = Clock(60, 1_000_000, utc[0])
+    utc[0] += 5000
+    again = Clock(first.speed, first.origin_ms, first.anchor_ms)
+    assert again.now_ms() == first.now_ms() == 1_300_000
+
+
+def test_without_an_origin_it_begins_now(utc: list[int]) -> None:
+    assert Clock(10).now_ms() == utc[0]
+
+
+def test_the_meter_beats_and_measures_how_late() -> None:
+    async def scenario() -> None:
+        lags: list[float] = []
+        done = asyncio.Event()
+
+        def beat() -> None:
+            if len(lags) == 2:
+                time.sleep(0.05)  # the loop is held up
+            if len(lags) == 4:
+                done.set()
+
+        task = asyncio.create_task(LagMeter(lags.append, 0.01).run(beat))
+        async with asyncio.timeout(10):
+            await done.wait()
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        assert min(lags) >= 0 and lags[2] >= 0.03, lags
+        assert lags[3] < lags[2], "what was missed is not made up for"
+
+    asyncio.run(scenario())
