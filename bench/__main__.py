@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Final, cast
 
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from bench.machine import load_now, machine
 from bench.pairs import Gate, Options, Report, Verdict, document, verdict
@@ -78,13 +78,21 @@ def _alone(wanted: bool) -> Iterator[None]:
 def _show(console: Console, report: Report, options: Options, command: str) -> None:
     """The terminal's table: rows of the suite, then its gates."""
     for row in report.rows:
-        console.print("  ".join(row), markup=False)
+        console.print("  ".join(row), markup=False, soft_wrap=True)
     if report.gates:
-        table = Table("gate", "value", "goal", "spread", "verdict", title=f"{report.suite}, seed {options.seed}")
+        table = Table(
+            Column("gate", no_wrap=True),
+            "value",
+            "goal",
+            "spread",
+            "verdict",
+            title=f"{report.suite}, seed {options.seed}",
+        )
         for one in report.gates:
             table.add_row(*_cells(one, options))
         console.print(table)
-    for note in report.notes:
+    told = [f"{one.name}: {one.note}" for one in report.gates if one.note and one.note != "marginal"]
+    for note in (*told, *report.notes):
         console.print(note, markup=False)
     if options.quick:
         console.print("--quick: shape only, this is no verdict")
@@ -100,7 +108,7 @@ def _cells(one: Gate, options: Options) -> tuple[str, ...]:
         "-" if hidden or one.value is None else f"{one.value:.3g}",
         f"{'>=' if one.at_least else '<='} {one.goal:g}",
         "-" if one.spread is None else f"{one.spread:.2f}",
-        f"{word}{' (' + one.note + ')' if one.note else ''}",
+        f"{word}, {one.note}" if one.note == "marginal" else word,
     )
 
 
