@@ -129,6 +129,40 @@ def test_a_missed_ticket_comes_back_behind_the_nth(
     assert t_eff == own_t or ahead <= min(n, len(waiting)) + within
 
 
+@settings(calm, max_examples=600)
+@given(
+    waiting=tickets,
+    rates=st.sampled_from([[4, 4, 4, 4], [1, 2, 3, 4]]),
+    heads=heads,
+    tier=st.integers(0, 1),
+    used=st.integers(0, 2),
+    skills=st.builds(Skills, st.just((0,)), st.sampled_from([(1,), (1, 2, 3)]), st.integers(0, 9), st.integers(0, 8)),
+    t=st.integers(20, 32),
+)
+def test_overflow_counts_after_theta_or_when_no_primary_waits(
+    waiting: list[tuple[int, int, int]],
+    rates: list[int],
+    heads: list[int],
+    tier: int,
+    used: int,
+    skills: Skills,
+    t: int,
+) -> None:
+    rules = [ClassRule(*rule) for rule in zip(rates, heads, strict=True)]
+    rules[0] = ClassRule(rates[0], heads[0], tier, (1, 3))
+    pool, profile = a_pool(rules, waiting, skills)
+    oracle = ListScan(rules, [skills])
+    for serial, ticket in enumerate(waiting, 1):
+        oracle.add(serial, *ticket)
+    for contested in [True] * used:
+        pool.note_call(profile, contested)
+        oracle.calls[0].append(contested)
+    while (expected := oracle.choose(0, t)) is not None:
+        assert pool.peek(profile, t) == expected[0]
+        assert pool.call_next(profile, t) == oracle.call_next(0, t)
+    assert pool.peek(profile, t) is None
+
+
 DAYS = [
     pytest.param(
         [ClassRule(tier=1, cap=(1, 3)), ClassRule(head_start_ms=15 * MIN), ClassRule(), ClassRule()], id="head starts"
