@@ -108,19 +108,20 @@ def test_a_screen_rests_between_two_pictures_but_others_do_not_wait_for_it() -> 
         link = FakeLink()
         outbox = MqttOutbox(link, screen_gap_s=0.05)
         since = loop.time()
-        await outbox.emit([a_screen(1, "s1")])
-        link.ack()
-        await outbox.emit([a_screen(2, "s1"), a_screen(1, "s2")])
-        assert payloads(link.sent, "s2/screen") == [1] and payloads(link.sent, "s1/screen") == [1]
-        await outbox.emit([a_screen(3, "s1")])
-        await until(lambda: payloads(link.sent, "s1/screen") == [1, 3])
+        for revision in (1, 2, 3):  # so many at once after a rest
+            await outbox.emit([a_screen(revision, "s1")])
+            link.ack()
+        await outbox.emit([a_screen(4, "s1"), a_screen(1, "s2")])
+        assert payloads(link.sent, "s2/screen") == [1] and payloads(link.sent, "s1/screen") == [1, 2, 3]
+        await outbox.emit([a_screen(5, "s1")])
+        await until(lambda: payloads(link.sent, "s1/screen") == [1, 2, 3, 5])
         assert loop.time() - since >= 0.045
         outbox.close()
 
     asyncio.run(scenario())
 
 
-def test_ten_pictures_a_second_and_no_more() -> None:
+def test_three_pictures_at_once_then_ten_a_second_and_no_more() -> None:
     async def scenario() -> None:
         loop = asyncio.get_running_loop()
         link = FakeLink()
@@ -133,7 +134,7 @@ def test_ten_pictures_a_second_and_no_more() -> None:
             if link.flying:
                 link.ack()
             await asyncio.sleep(0.001)
-        assert 2 <= len(link.sent) <= 4, "at 0, 0.1, 0.2 and 0.3 s"
+        assert 4 <= len(link.sent) <= 6, "three at 0, then one at 0.1, 0.2 and 0.3 s"
         await until(lambda: payloads(link.sent)[-1] == revision)
         outbox.close()
 

@@ -12,7 +12,8 @@ from typing import Final, Protocol, cast
 
 from workers.ports import Outgoing
 
-SCREEN_GAP_S: Final = 0.1  # ≤ 10 pictures a second and topic
+SCREEN_GAP_S: Final = 0.1  # ≤ 10 pictures a second and topic over time ...
+SCREEN_BURST: Final = 3  # ... of which so many at once after a rest: finish, next and start are pressed within 100 ms
 STALL_S: Final = 0.05  # nothing landed for so long, and the broker waits for us: go on, and settle the next batch
 
 
@@ -88,6 +89,7 @@ class MqttOutbox:
             queue_max  # when reached, emit waits: the dispatcher reads no more. One batch may overshoot it
         )
         self._gap_s = screen_gap_s
+        self._burst_s = screen_gap_s * (SCREEN_BURST - 1)
         self._queue: deque[Outgoing] = deque()
         self._screens: dict[str, Screen] = {}
         self._ready: deque[Screen] = deque()
@@ -162,11 +164,12 @@ class MqttOutbox:
     def _line_up(self, screen: Screen) -> None:
         """Ready, or resting until its gap is over."""
         screen.waits = True
-        if screen.rests_until <= asyncio.get_running_loop().time():
+        due = screen.rests_until - self._burst_s
+        if due <= asyncio.get_running_loop().time():
             self._ready.append(screen)
             return
         self._order += 1
-        heappush(self._resting, (screen.rests_until, self._order, screen))
+        heappush(self._resting, (due, self._order, screen))
         self._set_timer()
 
     def _set_timer(self) -> None:
@@ -211,7 +214,7 @@ class MqttOutbox:
             return False
         self._ready.popleft()
         screen.pending, screen.waits, screen.flying = None, False, True
-        screen.rests_until = asyncio.get_running_loop().time() + self._gap_s
+        screen.rests_until = max(screen.rests_until, asyncio.get_running_loop().time()) + self._gap_s
         self._waiting_screens -= 1
         self._flying += 1
         return True
