@@ -621,7 +621,7 @@ class Plain:
         if rating.state != "opened" or at >= rating.due:
             raise No("window_over")
         rating.state, rating.level = "submitted", level
-        moved_on = self.desks[rating.counter].newest_call > call
+        moved_on = rating.counter not in self.desks or self.desks[rating.counter].newest_call > call
         late = moved_on or (ask.channel or "device") not in ("device", "pad")
         said = [
             Said(
@@ -669,9 +669,11 @@ class Plain:
         )
         return [Said("BookingMade", booking=booking, service=ask.service, slot_ms=ask.slot_ms)]
 
-    def _booking(self, booking: int) -> dict[str, Any]:
+    def _booking(self, booking: int, *, service: bool = False) -> dict[str, Any]:
         if booking not in self.bookings:
             raise No("booking_unknown")
+        if service:
+            self.service(self.bookings[booking]["service"])
         if self.bookings[booking]["state"] != "made":
             raise No("wrong_state")
         return self.bookings[booking]
@@ -684,7 +686,7 @@ class Plain:
         return [Said("BookingCancelled", booking=ask.booking)]
 
     def CheckInBooking(self, ask: c.CheckInBooking, device: str, at: int) -> list[Said]:
-        booking = self._booking(ask.booking)
+        booking = self._booking(ask.booking, service=True)
         if not self.open:
             raise No("hall_closed")
         rules, slot, part = self.policy.booking, booking["slot"], self.service(booking["service"])
