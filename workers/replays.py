@@ -136,15 +136,16 @@ async def print_why(data: Path, number: str, lang: Language, as_json: bool) -> N
 
 async def print_facts(data: Path, number: str, to: int) -> None:
     """Facts as JSON lines: all, or those of one ticket number."""
-    tickets: set[int] = set()
+    tickets: set[tuple[str, int]] = set()
     async for hall, n, row in rows(data):
         if to and n > to:
             continue
         fact, _, actor = record.decode(row.kind, row.v, row.payload)
         if number:
+            ticket = (hall, getattr(fact, "ticket", 0))
             if getattr(fact, "number", "") == number:
-                tickets.add(getattr(fact, "ticket", 0))
-            if getattr(fact, "ticket", 0) not in tickets:
+                tickets.add(ticket)
+            if ticket not in tickets:
                 continue
         line: dict[str, Any] = {"v": 1, "hall": hall, "n": n, "at_ms": row.at_ms, "fact": type(fact).__name__}
         line |= {name: getattr(fact, name) for name in fact.__struct_fields__}
