@@ -83,3 +83,14 @@ def test_a_cancelled_caller_does_not_stop_its_job_nor_mix_up_the_next() -> None:
 
 def test_error_names_are_empty_for_other_errors() -> None:
     assert engine.error_name(ValueError()) == ""
+
+
+def test_a_taken_key_is_told_from_a_broken_check() -> None:
+    db = engine.connect(":memory:", isolation_level=None)
+    db.execute("CREATE TABLE t(a INTEGER PRIMARY KEY CHECK(a > 0))")
+    db.execute("INSERT INTO t VALUES(1)")
+    for value, taken in ((1, True), (0, False)):
+        with pytest.raises(engine.IntegrityError) as error:
+            db.execute("INSERT INTO t VALUES(?)", (value,))
+        assert engine.taken(error.value) is taken
+    db.close()

@@ -4,7 +4,6 @@ import asyncio
 import os
 import random
 import signal
-import sqlite3
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
@@ -15,6 +14,7 @@ from typing import Any
 
 import pytest
 
+from workers import engine
 from workers.journal import Listener, SqliteJournal
 from workers.memory_journal import MemoryJournal, Stored
 from workers.opening import Options
@@ -263,7 +263,7 @@ def test_c8_a_lock_held_by_another_process_is_waited_out(tmp_path: Path) -> None
         async with opened(tmp_path) as journal:
             busy = asyncio.Event()
             journal.listener = Listener(retry=lambda error: busy.set())
-            other = sqlite3.connect(journal.path, isolation_level=None)
+            other = engine.connect(journal.path, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
             append = asyncio.create_task(journal.append([Part("a", 0, rows(0, 2))]))
             await busy.wait()
@@ -364,7 +364,7 @@ def test_close_gives_up_a_retry(tmp_path: Path) -> None:
         async with opened(tmp_path, Options(presize=0, retry_s=(60.0, 60.0), busy_ms=0)) as journal:
             busy = asyncio.Event()
             journal.listener = Listener(retry=lambda error: busy.set())
-            other = sqlite3.connect(journal.path, isolation_level=None)
+            other = engine.connect(journal.path, isolation_level=None)
             other.execute("BEGIN IMMEDIATE")
             append = asyncio.create_task(journal.append([Part("a", 0, rows(0, 2))]))
             await busy.wait()

@@ -1,14 +1,13 @@
 """workers/opening.py: the log is sized before the first append, the lock is given back when a start is refused."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from workers import mark, opening, owner, recovery
+from workers import engine, mark, opening, owner, recovery
 from workers.journal import SqliteJournal
 from workers.opening import Options
 from workers.ports import JournalDamaged, Missing, Part, Row
@@ -55,7 +54,7 @@ def test_an_empty_log_is_sized_again_only_when_it_is_short(tmp_path: Path) -> No
         options = Options(presize=300_000)
         async with opened(tmp_path, options) as journal:
             await journal.append([Part("a", 0, rows(0, 10))])
-            held = sqlite3.connect(journal.path)  # keeps the log when the journal closes
+            held = engine.connect(journal.path)  # keeps the log when the journal closes
             held.execute("SELECT count(*) FROM journal").fetchone()
             path = journal.path
         size = recovery.wal_of(path).stat().st_size
@@ -81,15 +80,15 @@ def test_the_mark_is_there_before_the_first_append(tmp_path: Path) -> None:
         ("SQLITE_READONLY_DIRECTORY", Missing),
         ("SQLITE_CANTOPEN", Missing),
         ("SQLITE_CORRUPT", JournalDamaged),
-        ("SQLITE_IOERR_READ", sqlite3.OperationalError),
+        ("SQLITE_IOERR_READ", engine.OperationalError),
     ],
 )
 def test_what_the_engine_refuses_is_told_by_its_cause(name: str, kind: type[Exception]) -> None:
-    error = sqlite3.OperationalError("told by its name")
+    error = engine.OperationalError("told by its name")
     error.sqlite_errorname = name
     found = opening.refused(error, Path("data"))
     assert type(found) is kind
-    assert kind is sqlite3.OperationalError or f"({name})" in str(found).splitlines()[0]
+    assert kind is engine.OperationalError or f"({name})" in str(found).splitlines()[0]
 
 
 def test_months_are_utc() -> None:

@@ -1,14 +1,13 @@
 """workers/recovery.py and a start: what is good goes on, what is not is refused with its first bad row."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
-from workers import mark, recovery
+from workers import engine, mark, recovery
 from workers.journal import SqliteJournal
 from workers.opening import Options
 from workers.ports import JournalDamaged, Missing, Part, Row
@@ -49,7 +48,7 @@ def a_journal(directory: Path, batches: int = 10, size: int = 10) -> Path:
 
 def change(path: Path, *statements: str) -> None:
     """What nobody should do to a journal."""
-    db = sqlite3.connect(path, isolation_level=None)
+    db = engine.connect(path, isolation_level=None)
     for statement in statements:
         assert db.execute(statement).rowcount != 0, statement
     db.close()
@@ -145,7 +144,7 @@ def test_a_flipped_bit_on_disk_is_refused_though_sqlite_finds_nothing(tmp_path: 
     content = bytearray(path.read_bytes())
     content[content.index(b"fact 77") + 6] ^= 1
     path.write_bytes(content)
-    db = sqlite3.connect(path)
+    db = engine.connect(path)
     assert db.execute("PRAGMA integrity_check").fetchone() == ("ok",)
     db.close()
     assert refused(tmp_path) == "batch 71–80: crc differs"

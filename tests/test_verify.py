@@ -2,12 +2,11 @@
 
 import asyncio
 import shutil
-import sqlite3
 from pathlib import Path
 
 import pytest
 
-from workers import mark
+from workers import engine, mark
 from workers.journal import SqliteJournal
 from workers.opening import Options
 from workers.ports import Part, Row
@@ -45,7 +44,7 @@ def copy(whole: Path, tmp_path: Path) -> Path:
 
 
 def plant(directory: Path, statement: str) -> None:
-    db = sqlite3.connect(next(directory.glob("*.db")), isolation_level=None)
+    db = engine.connect(next(directory.glob("*.db")), isolation_level=None)
     assert db.execute(statement).rowcount == 1, statement
     db.close()
 
@@ -87,7 +86,7 @@ def test_a_flipped_bit_in_a_number_is_found(copy: Path, table: str, column: str,
 )
 def test_every_byte_of_a_blob_is_covered(copy: Path, table: str, column: str, size: int) -> None:
     path = next(copy.glob("*.db"))
-    db = sqlite3.connect(path, isolation_level=None)
+    db = engine.connect(path, isolation_level=None)
     (before,) = db.execute(f"SELECT {column} FROM {table} WHERE {KEYS[table]}").fetchone()
     assert len(before) == size
     for place in range(size):

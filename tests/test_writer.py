@@ -1,7 +1,6 @@
 """workers/writer.py: other writers are fenced, a batch is whole or absent, words, letters, snapshots, checkpoints."""
 
 import asyncio
-import sqlite3
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from workers import engine
 from workers.chain import START, Head, columns
 from workers.journal import SqliteJournal
 from workers.opening import Options
@@ -37,7 +37,7 @@ def test_another_epoch_in_the_file_fences_every_part(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as journal:
             await journal.append([Part("a", 0, rows(0, 2))])
-            other = sqlite3.connect(journal.path, isolation_level=None)
+            other = engine.connect(journal.path, isolation_level=None)
             other.execute("UPDATE meta SET v = v + 1 WHERE k = 'epoch'")
             with pytest.raises(Fenced):
                 await journal.save("a", 2, b"state")
@@ -56,7 +56,7 @@ def test_a_taken_seq_fences(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as journal:
             await journal.append([Part("a", 0, rows(0, 2))])
-            other = sqlite3.connect(journal.path, isolation_level=None)
+            other = engine.connect(journal.path, isolation_level=None)
             other.execute("INSERT INTO journal VALUES(3, 1, 3, 0, 1, 1, 0, 0, 0, x'')")
             with pytest.raises(Fenced):
                 await journal.append([Part("a", 2, rows(2, 1))])
@@ -69,7 +69,7 @@ def test_a_taken_seq_fences(tmp_path: Path) -> None:
 class Stopping:
     """A connection whose k-th statement never comes back."""
 
-    def __init__(self, db: sqlite3.Connection, left: int) -> None:
+    def __init__(self, db: engine.Connection, left: int) -> None:
         self.db, self.left = db, left
 
     @property
@@ -99,7 +99,7 @@ def test_c4_an_error_at_any_statement_leaves_nothing_of_the_batch(tmp_path: Path
             return journal.path
 
     path = asyncio.run(scenario())
-    db = sqlite3.connect(path, isolation_level=None)
+    db = engine.connect(path, isolation_level=None)
     epoch = db.execute("SELECT v FROM meta WHERE k = 'epoch'").fetchone()[0]
     letter = Letter(NOW_MS, "t", "r", b"", b"")
     facts, words, meta = columns([("b", 1, rows(9, 1)[0])]), ((5, "b"),), (("first:5", 3),)

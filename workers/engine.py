@@ -62,6 +62,11 @@ def error_name(error: BaseException) -> str:
     return str(getattr(error, "sqlite_errorname", "") or "")
 
 
+def taken(error: IntegrityError) -> bool:
+    """Was a key there already? By the message: pysqlite3 gives no extended codes."""
+    return str(error).startswith("UNIQUE constraint failed")
+
+
 class Hand(Connection):
     """A connection whose `commit()` runs the next prepared job.
 

@@ -33,7 +33,6 @@ from workers.writer import (
 
 PAYLOAD: Final = itemgetter(6)  # of a Row
 PASSING: Final = ("SQLITE_FULL", "SQLITE_BUSY")
-TAKEN: Final = ("SQLITE_CONSTRAINT_PRIMARYKEY", "SQLITE_CONSTRAINT_UNIQUE")
 T = TypeVar("T")
 
 
@@ -177,7 +176,7 @@ class SqliteJournal:
         except Foreign as error:
             raise Fenced(halls) from error
         except engine.IntegrityError as error:
-            if engine.error_name(error) in TAKEN:
+            if engine.taken(error):
                 raise Fenced(halls) from error
             raise
         self.listener.commit(time.perf_counter() - started, len(batch.numbers))
