@@ -337,33 +337,40 @@ def test_a_snapshot_has_lengths_and_the_first_ten_of_each_class() -> None:
     assert row.first == (tuple(range(1, 11)), (13,))
 
 
-@pytest.mark.parametrize("count", [50, 500])
-def test_cost_depends_on_the_views_of_a_service_not_on_the_services(count: int) -> None:
-    """Counted, not timed: as many lines of the pool run in a hall of 500 services as in one of a single service."""
+def lines_run(pool: RankingPool, profile: int) -> int:
+    """How many lines of Python fifty takes, counts and calls run."""
+    ran = 0
 
-    def lines(services: int) -> int:
-        pool = RankingPool([ClassRule(), ClassRule(head_start_ms=9)])
-        for service in range(services):
+    def trace(frame: FrameType, event: str, _: object) -> object:
+        nonlocal ran
+        ran += event == "line"
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        for serial in range(100, 150):
+            pool.add(serial, 0, 1, serial)
+            pool.ahead(serial, pool.view_of(profile), serial)
+            pool.call_next(profile, serial)
+    finally:
+        sys.settrace(before)
+    return ran
+
+
+@pytest.mark.parametrize(("services", "changes"), [(50, 0), (500, 0), (1, 30)])
+def test_cost_depends_on_the_views_of_a_service_now_and_on_nothing_else(services: int, changes: int) -> None:
+    """Counted, not timed: not on the other services of the hall, nor on the skills that somebody once had."""
+
+    def a_hall(services: int, changes: int) -> tuple[RankingPool, int]:
+        pool, profile = a_pool(
+            [ClassRule(), ClassRule(head_start_ms=9)], [(0, n % 2, n) for n in range(99)], Skills((0,))
+        )
+        for service in range(1, services):
             pool.add_service(service)
-        profile = pool.set_profile(1, Skills((0,)))
-        for serial in range(1, 100):
-            pool.add(serial, 0, serial % 2, serial)
-        ran = 0
+        for change in range(changes):
+            pool.set_profile(2, Skills((0, 1 + change)))
+        pool.drop_profile(2)
+        return pool, profile
 
-        def trace(frame: FrameType, event: str, _: object) -> object:
-            nonlocal ran
-            ran += event == "line"
-            return trace
-
-        before = sys.gettrace()
-        sys.settrace(trace)
-        try:
-            for serial in range(100, 150):
-                pool.add(serial, 0, 1, serial)
-                pool.ahead(serial, pool.view_of(profile), serial)
-                pool.call_next(profile, serial)
-        finally:
-            sys.settrace(before)
-        return ran
-
-    assert 0 < lines(count) < 1.1 * lines(1)
+    assert 0 < lines_run(*a_hall(services, changes)) < 1.1 * lines_run(*a_hall(1, 0))
