@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from core import policy
 from core.policy import Policy, PolicyError
+from workers.link_settings import parse_url
 
 PREFIX: Final = "JIAOHAO_"
 Positive = Annotated[int, Meta(ge=1)]
@@ -111,8 +112,8 @@ def load(file: Path | None, environ: Mapping[str, str], overrides: Tree) -> Sett
         ("command line", overrides),
     ):
         try:
-            msgspec.convert(tree, Settings, strict=source != "environment")
-        except msgspec.ValidationError as error:
+            addresses(msgspec.convert(tree, Settings, strict=source != "environment"))
+        except ValueError as error:
             problems.append(f"{source}: {error}")
         for section, keys in tree.items():
             if isinstance(keys, dict):
@@ -120,6 +121,18 @@ def load(file: Path | None, environ: Mapping[str, str], overrides: Tree) -> Sett
     if problems:
         raise SettingsError(problems)
     return msgspec.convert(merged, Settings, strict=False)
+
+
+def addresses(found: Settings) -> None:
+    """ValueError, with its path, for an address that is none."""
+    try:
+        if found.broker.url:
+            parse_url(found.broker.url)
+    except ValueError as error:
+        raise ValueError(f"{error} - at `$.broker.url`") from error
+    host, _, port = found.web.listen.rpartition(":")
+    if not host or not port.isdecimal() or int(port) > 65535:
+        raise ValueError(f"{found.web.listen!r} is no host:port - at `$.web.listen`")
 
 
 def _from_file(file: Path | None, problems: list[str]) -> Tree:
@@ -161,6 +174,8 @@ def secret(file: str, what: str) -> str | None:
         text = path.read_text("utf-8").strip()
     except OSError as error:
         raise SettingsError([f"{what}: {file}: {error.strerror}"]) from error
+    except UnicodeDecodeError as error:
+        raise SettingsError([f"{what}: {file}: not UTF-8"]) from error
     if mode & 0o077:
         raise SettingsError([f"{what}: {file}: others may read it (mode {mode:o}); chmod 600 it"])
     return text
@@ -170,6 +185,8 @@ def hall_files(directory: str) -> list[Policy]:
     """The policies of a directory, a `.toml` or canonical `.json` each. SettingsError names file and path."""
     found: list[Policy] = []
     problems: list[str] = []
+    if not Path(directory).is_dir():
+        problems.append(f"{directory}: no such directory - at `$.halls.dir`")
     for path in sorted(path for path in Path(directory).glob("*") if path.suffix in (".toml", ".json")):
         try:
             found.append(policy.parse(path.read_text("utf-8"), canonical=path.suffix == ".json"))
