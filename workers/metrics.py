@@ -173,7 +173,7 @@ class HallCollector(Collector):
         yield "jiaohao_outbox_oldest_seconds", (), outbox.oldest_s()
         for effect in ("ack", "command", "screen"):
             yield "jiaohao_outbox_published", (effect,), outbox.stats.published.get(effect, 0)
-        for reason, count in (outbox.stats.lost or {"not_authorized": 0}).items():
+        for reason, count in ({"not_authorized": 0} | outbox.stats.lost).items():
             yield "jiaohao_outbox_lost", (reason,), count
 
     def _histograms(self) -> dict[str, Buckets]:
