@@ -41,6 +41,13 @@ def fail(what: str, where: str, todo: str, code: int) -> None:
     raise SystemExit(code)
 
 
+def tell(error: BaseException, where: str, todo: str, code: int) -> None:
+    """An error of one line, or of two or three that say where and what to do themselves."""
+    lines = str(error).splitlines()
+    what, at, then = [*lines, *["", where, todo][len(lines) :]][:3]
+    fail(what, at, then, code)
+
+
 def run(task: Callable[[], Coroutine[Any, Any, None]], where: str) -> None:
     """Run to the end; every kind of failure to its exit code."""
     try:
@@ -72,15 +79,15 @@ def explain(error: BaseException, where: str) -> None:
         case SettingsError():
             fail("settings are wrong", str(error), "correct them and start again", USAGE)
         case Taken():
-            fail(str(error), where, "stop that process, or choose another directory", TAKEN)
+            tell(error, where, "stop that process, or choose another directory", TAKEN)
         case Newer() | UnknownFact():
-            fail(str(error), where, "run the newer program", USAGE)
+            tell(error, where, "run the newer program", USAGE)
         case Missing():
-            fail(str(error), where, "see the message above; `jiaohao check` looks at everything needed", MISSING)
+            tell(error, where, "give it what it needs, and start again", MISSING)
         case JournalDamaged():
-            fail(str(error), where, "restore a backup", WRONG)
+            tell(error, where, "restore a backup", WRONG)
         case Fenced():
-            fail(str(error), where, "only one dispatcher may write a hall; this one stops", FAIL_STOP)
+            tell(error, where, "only one dispatcher may write a hall; this one stops", FAIL_STOP)
         case _:
             import traceback
 
