@@ -36,6 +36,7 @@ from workers.web import Web
 BEAT_S: Final = 0.05
 STOP_S: Final = 10.0
 ALIVE_S: Final = 5.0
+QUIET_S: Final = 1.0  # without news the loop is turned by hand, so that it can be seen to turn
 HOUR_S: Final = 3600.0
 
 
@@ -57,7 +58,6 @@ class App:
         policies = settings.hall_files(self.settings.halls.dir)
         self.log.info(logs.START, version=version("jiaohao"), data=self.settings.journal.dir)
         directory = Path(self.settings.journal.dir)
-        await asyncio.to_thread(directory.mkdir, parents=True, exist_ok=True)
         self.journal = await SqliteJournal.open(directory, now_ms=_unix_ms, options=self._options())
         try:
             await self._recover(policies)
@@ -121,7 +121,7 @@ class App:
             self.settings.web.listen,
             registry=metrics.registry(self._sources()),
             ready=self.ready,
-            alive=lambda: time.monotonic() - self.dispatcher.moved_at < ALIVE_S,
+            alive=self.alive,
             digests=lambda: {name: (one.state.n, one.state.digest()) for name, one in self.halls.items()},
         )
 
@@ -140,7 +140,10 @@ class App:
 
     def _tls(self) -> ssl.SSLContext | None:
         file = self.settings.broker.ca_file
-        return ssl.create_default_context(cafile=file) if file else None
+        try:
+            return ssl.create_default_context(cafile=file) if file else None
+        except OSError as error:
+            raise SettingsError([f"broker.ca_file: {file}: {error.strerror or error}"]) from error
 
     def _sources(self) -> metrics.Sources:
         return metrics.Sources(
@@ -195,7 +198,7 @@ class App:
         self._stopping.set()
 
     def _beat(self) -> None:
-        if self.dispatcher.restless():
+        if self.dispatcher.restless() or time.monotonic() - self.dispatcher.moved_at > QUIET_S:
             self.link.nudge()
 
     def _live(self, session_present: bool) -> None:
@@ -203,6 +206,11 @@ class App:
         first = self.link.stats.sessions == 1
         self.dispatcher.repaint(sync=first or not session_present)
         self.link.nudge()
+
+    def alive(self) -> bool:
+        """The loop turns, also with nothing to do. Where disk or broker hold it up, a restart would not help."""
+        moves = time.monotonic() - self.dispatcher.moved_at < ALIVE_S
+        return moves or self._held or not self.link.ready()
 
     def ready(self) -> Mapping[str, bool]:
         """The checks of readiness."""
