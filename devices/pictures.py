@@ -106,7 +106,9 @@ def caller(state: HallState, counter: Counter) -> CallerPicture:
     waiting = state.pool.length(state.pool.view_of(counter.profile))
     held = len(state.held.get(counter.counter, ()))
     called = counter.why if counter.state is CounterState.CALLED else None
-    why: dict[str, str] = {lang: tell(state, called, lang) for lang in LANGUAGES} if called is not None else {}
+    assert state.policy is not None
+    known = called is not None and called.policy_version == state.policy.version  # its classes are still those
+    why: dict[str, str] = {lang: tell(state, called, lang) for lang in LANGUAGES} if called and known else {}
     return CallerPicture(counter.counter, number_at(state, counter), STATUS[counter.state], waiting, held, why)
 
 
