@@ -1,0 +1,35 @@
+"""devices/profiles.py: which kind may send what."""
+
+from typing import get_args
+
+import pytest
+
+from core import commands as c
+from core.policy import DevicePart
+from devices.profiles import ALLOWED
+
+DEVICE_COMMANDS = set(get_args(c.DeviceCommand))
+
+
+def test_every_kind_of_the_policy_has_an_entry() -> None:
+    kinds = get_args(DevicePart.__annotations__["kind"])
+    assert set(ALLOWED) == set(kinds)
+
+
+@pytest.mark.parametrize("kind", ALLOWED)
+def test_no_kind_may_send_what_belongs_to_the_shell(kind: str) -> None:
+    assert ALLOWED[kind] <= DEVICE_COMMANDS
+
+
+def test_every_device_command_is_some_kinds() -> None:
+    assert frozenset().union(*ALLOWED.values()) == DEVICE_COMMANDS
+
+
+def test_no_clerks_key_carries_a_rating_and_no_kiosk_calls() -> None:
+    raters = {kind for kind, commands in ALLOWED.items() if c.SubmitEvaluation in commands}
+    callers = {kind for kind, commands in ALLOWED.items() if c.CallNext in commands}
+    assert (raters, callers) == ({"evaluator", "self_service"}, {"caller"})
+
+
+def test_cameras_and_counters_of_people_send_no_events_yet() -> None:
+    assert ALLOWED["peripheral"] == ALLOWED["sensor"] == frozenset()
