@@ -33,6 +33,7 @@ PAUSE_EVERY_MS, PAUSE_MS = 60 * people.MINUTE_MS, 5 * people.MINUTE_MS
 RECALL_GAP_MS: Final = 25_000
 RETRY_MS: Final = 20_000
 IMPATIENCE: Final = 0.1  # how often a clerk presses although nobody waits
+BREATH_MS: Final = (6_000, 12_000)  # between two people
 OFF_MS: Final = 5_000
 HASTE: Final = Timing(resend_s=5.0, keep_s=10.0, backoff_max_s=2.0)
 _CALLER: Final = msgspec.json.Decoder(CallerPicture)
@@ -297,6 +298,7 @@ class Clerk:
         """A break, somebody on hold, or the next."""
         if self.floor.now_ms() >= self.next_pause_ms:
             return await self._does(c.PauseCounter(why="break"), "idle")
+        await self.floor.sleep(self.rng.uniform(*BREATH_MS))
         picture = self.picture()
         if picture is not None and not picture.waiting and self.rng.random() >= IMPATIENCE:
             return False

@@ -10,12 +10,12 @@ import asyncio
 import logging
 import math
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
-from functools import partial
 from random import Random
-from typing import Any, Final, Self, cast
+from typing import Any, Final, Self
 from urllib.parse import unquote, urlsplit
 
 import aiomqtt
@@ -27,9 +27,10 @@ from core.commands import Command
 from devices import topics, wire
 from devices.flight import PATIENT, Counts, Flight, Timing, wall_ms
 from devices.intake import Orders, Pictures, Shown
-from devices.outbox import Key, MemoryOutbox
+from devices.outbox import MemoryOutbox
 
 NODELAY: Final = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # without it the 99th percentile is 77 ms, with it 4 ms
+QUICKACK: Final = int(getattr(socket, "TCP_QUICKACK", 0))  # Linux
 _UNSEEDED: Final = Random()  # noqa: S311 - spreads retries, guards nothing
 
 
@@ -41,8 +42,7 @@ class _Type(Struct, frozen=True):
     type: str = ""
 
 
-_QUIET: Final = logging.getLogger("devices.client")  # what happens to a connection stands in Counts
-_QUIET.setLevel(logging.CRITICAL)
+_QUIET: Final = logging.Logger("devices.client", logging.CRITICAL)  # what happens to a connection stands in Counts
 Observer = Callable[[str, str, int, str, wire.Result], None]
 """device, boot, seq, type of the command, what the hall answered: called once an event."""
 
@@ -51,15 +51,37 @@ _ACK: Final = msgspec.json.Decoder(wire.Ack)
 _TYPE: Final = msgspec.json.Decoder(_Type)
 
 
-class _Inlet(asyncio.Queue[aiomqtt.Message]):
-    """Hands every message on where it arrives: no task, no queue, nothing to overflow."""
+class _Client(aiomqtt.Client):
+    """aiomqtt, and what it does not offer: messages go on where they arrive, without a task or a queue that overflows;
+    the writer is asked for at once, since by the loop's next turn the socket may be closed and its number another's."""
 
-    def __init__(self, take: Callable[[aiomqtt.Message], None], maxsize: int = 0) -> None:
-        super().__init__(maxsize)
+    def __init__(self, take: Callable[[str, bytes], None], *where: Any, **how: Any) -> None:
+        super().__init__(*where, **how)
         self._take = take
 
-    def put_nowait(self, item: aiomqtt.Message) -> None:
-        self._take(item)
+    def _on_message(self, client: Any, userdata: Any, message: Any) -> None:
+        self._take(message.topic, message.payload)
+
+    def _on_socket_register_write(self, client: Any, userdata: Any, sock: Any) -> None:
+        if threading.current_thread() is not threading.main_thread():
+            super()._on_socket_register_write(client, userdata, sock)
+        elif sock.fileno() >= 0:
+            self._loop.add_writer(sock.fileno(), self._write, client)
+
+    def _write(self, client: Any) -> None:
+        with suppress(OSError):  # the reader will see that it is lost
+            client.loop_write()
+
+    def plug(self) -> socket.socket | None:
+        """The connection itself."""
+        found = self._client.socket()
+        return found if isinstance(found, socket.socket) else None
+
+    def hurry(self) -> None:
+        """Confirm the PUBACK now: a broker that gathers small packets (rumqttd) else holds its next for 40 ms."""
+        plug = self.plug()
+        if plug is not None and QUICKACK:
+            plug.setsockopt(socket.IPPROTO_TCP, QUICKACK, 1)
 
 
 class Device:
@@ -97,14 +119,15 @@ class Device:
         self._flight = Flight(self.outbox, timing, now_ms, self.counts)
         self._pictures = Pictures(self.counts, on_screen)
         self._orders = Orders(self.counts, self._sync)
-        self._topic = {leaf: topics.build(hall, device, leaf) for leaf in _LEAVES}
+        self._topic = {
+            leaf: topics.build(hall, device, leaf) for leaf in ("event", "ack", "command", "state", "screen")
+        }
         self._takes = {
             self._topic[topics.SCREEN]: self._pictures.take,
             self._topic[topics.ACK]: self._on_ack,
             self._topic[topics.COMMAND]: self._orders.take,
         }
-        self._waiting: dict[Key, asyncio.Future[wire.Result]] = {}
-        self._client: aiomqtt.Client | None = None
+        self._client: _Client | None = None
         self._task: asyncio.Task[None] | None = None
         self._failure: Exception | None = None
         self._closing, self._stir = asyncio.Event(), asyncio.Event()
@@ -120,10 +143,7 @@ class Device:
 
     def post(self, command: Command | wire.Rate) -> "asyncio.Future[wire.Result]":
         """Into the outbox, synced; the future is the hall's answer. OutboxFull, ValueError (above 16 KiB)."""
-        entry = self._flight.put(_JSON.encode(command))
-        future = asyncio.get_running_loop().create_future()
-        future.add_done_callback(_heard_of)
-        self._waiting[entry.key] = future
+        future = self._flight.put(_JSON.encode(command))
         self._stir.set()
         return future
 
@@ -155,10 +175,9 @@ class Device:
 
     def drop(self) -> None:
         """The cable is pulled: no DISCONNECT, so the will speaks. The device comes back by itself."""
-        client, self._client = self._client, None
-        if client is not None:
-            plug = client._client.socket()  # aiomqtt has no public way to lose a connection
-            if isinstance(plug, socket.socket):
+        plug = self._client.plug() if self._client is not None else None
+        if plug is not None:
+            with suppress(OSError):
                 plug.shutdown(socket.SHUT_RDWR)
 
     async def arrive(self) -> None:
@@ -198,10 +217,7 @@ class Device:
         """Nobody waits for ever. The outbox is closed by whoever made it."""
         over = SwitchedOff(f"{self.device} was switched off")
         over.__cause__ = self._failure
-        for future in self._waiting.values():
-            if not future.done():
-                future.set_exception(over)
-        self._waiting.clear()
+        self._flight.end(over)
         self._pictures.end(over)
         self._orders.end()
 
@@ -230,20 +246,20 @@ class Device:
             async with asyncio.timeout(seconds):
                 await self._closing.wait()
 
-    def _new_client(self) -> aiomqtt.Client:
+    def _new_client(self) -> _Client:
         self._link = (self.outbox.boot, self.outbox.connected())
         will = aiomqtt.Will(self._topic[topics.STATE], wire.encode(self._state("lost")), 1, True)
         url, tls = self._url, self._tls
         if url.scheme == "mqtts" and tls is None:
             tls = TLSParameters()
-        return aiomqtt.Client(
+        return _Client(
+            self._take,
             url.hostname or "localhost",
             url.port or (8883 if tls else 1883),
             username=unquote(url.username) if url.username else None,
             password=unquote(url.password) if url.password else None,
             identifier=f"{self.hall}.{self.device}",  # a slash is refused by rumqttd, which then stops listening
             logger=_QUIET,
-            queue_type=cast("type[asyncio.Queue[aiomqtt.Message]]", partial(_Inlet, self._take)),
             protocol=aiomqtt.ProtocolVersion.V5 if self._v5 else aiomqtt.ProtocolVersion.V311,
             clean_session=None if self._v5 else True,
             will=will,
@@ -277,7 +293,7 @@ class Device:
         finally:
             await client.__aexit__(None, None, None)
 
-    async def _greet(self, client: aiomqtt.Client) -> None:
+    async def _greet(self, client: _Client) -> None:
         """Subscriptions first, so that nothing said to us is missed; birth before the first event."""
         granted = await client.subscribe([(topic, 1) for topic in self._takes])
         if any((code if isinstance(code, int) else code.value) >= 0x80 for code in granted):
@@ -294,7 +310,7 @@ class Device:
             return wire.State(state, boot, link)
         return wire.State(state, boot, link, self.firmware, self.profile, self.faults)
 
-    async def _say_state(self, client: aiomqtt.Client, state: str) -> None:
+    async def _say_state(self, client: _Client, state: str) -> None:
         self._birth_due = False
         if state == "ready" and self.faults:
             state = "degraded"
@@ -302,7 +318,7 @@ class Device:
 
     # One message after the other.
 
-    async def _pump(self, client: aiomqtt.Client) -> None:
+    async def _pump(self, client: _Client) -> None:
         """Sends the oldest message until it is answered, then the next. Ends when the device is switched off."""
         flight, sent, due_s = self._flight, False, 0.0
         while not self._closing.is_set():
@@ -332,7 +348,7 @@ class Device:
         self._stir.clear()
         return True
 
-    async def _publish(self, client: aiomqtt.Client) -> None:
+    async def _publish(self, client: _Client) -> None:
         """Returns when the broker has it. MqttError when it does not confirm."""
         self._resend_due = False
         payload = self._flight.payload()
@@ -341,17 +357,18 @@ class Device:
         try:
             async with asyncio.timeout(self.timing.resend_s):
                 await client.publish(self._topic[topics.EVENT], payload, qos=1, timeout=math.inf)
+            client.hurry()
         except TimeoutError:
             raise aiomqtt.MqttError("the broker does not confirm") from None
 
     # What the hall says.
 
-    def _take(self, message: aiomqtt.Message) -> None:
-        """Called by aiomqtt for each message. A mistake of ours must end the device, not the connection."""
-        take = self._takes.get(message.topic.value)
+    def _take(self, topic: str, payload: bytes) -> None:
+        """Each message, where it arrives. A mistake of ours must end the device, not the connection."""
+        take = self._takes.get(topic)
         try:
             if take is not None:
-                take(message.payload)
+                take(payload)
         except (msgspec.MsgspecError, UnicodeDecodeError):
             self.counts.unreadable += 1  # of a later version, or not ours: ignored
         except Exception as error:
@@ -360,16 +377,9 @@ class Device:
     def _on_ack(self, payload: bytes) -> None:
         ack = _ACK.decode(payload)
         self.skew_ms = ack.now_ms - self._now_ms()
-        settled, renamed = self._flight.answered(ack)
-        for entry, result in settled:
+        for entry, result in self._flight.answered(ack):
             if self._observer is not None:
                 self._observer(self.device, entry.boot, entry.seq, _TYPE.decode(entry.body).type, result)
-            future = self._waiting.pop(entry.key, None)
-            if future is not None and not future.done():
-                future.set_result(result)
-        for key, entry in renamed:
-            if key in self._waiting:
-                self._waiting[entry.key] = self._waiting.pop(key)
         self._stir.set()
 
     def _sync(self, order: wire.DeviceSync) -> None:
@@ -384,16 +394,7 @@ class Device:
         self._stir.set()
 
 
-_LEAVES: Final = (topics.EVENT, topics.ACK, topics.COMMAND, topics.STATE, topics.SCREEN)
-
-
-async def _until_lost(client: aiomqtt.Client) -> None:
-    """Yields nothing, since the inlet takes all; raises MqttError when the connection is lost."""
+async def _until_lost(client: _Client) -> None:
+    """Yields nothing, since `_on_message` takes all; raises MqttError when the connection is lost."""
     async for _ in client.messages:
         pass
-
-
-def _heard_of(future: "asyncio.Future[Any]") -> None:
-    """Nobody need wait for an answer: one that never comes is no unretrieved exception."""
-    if not future.cancelled():
-        future.exception()

@@ -4,10 +4,11 @@ outbox ─load▶ under way ─answered▶ gone        keep: held, then again   
 Silence, a new connection or `device.sync`: the same events once more, with the same boot, seq and body.
 """
 
+import asyncio
 import time
 from collections.abc import Callable
 from random import Random
-from typing import Final, NamedTuple
+from typing import Any, Final
 
 import msgspec
 from msgspec import Struct
@@ -56,13 +57,6 @@ class Counts(Struct):
     old_screens: int = 0
 
 
-class Answered(NamedTuple):
-    """`settled`: final, with their results. `renamed`: the same event under a new boot, by its old key."""
-
-    settled: list[tuple[Entry, wire.Result]]
-    renamed: list[tuple[Key, Entry]]
-
-
 class _Sent(Struct, frozen=True):
     boot: str
     seq: int
@@ -86,6 +80,7 @@ class Flight:
         self._last: list[Entry] = []
         self._sendings: dict[Key, int] = {entry.key: 1 for entry in outbox.entries()}  # by an earlier life
         self._born_s: dict[Key, float] = {}
+        self._futures: dict[Key, asyncio.Future[wire.Result]] = {}
         self._proven = not outbox.recalled
         self._attempt = 0
         self._hold_until_s = 0.0
@@ -93,13 +88,15 @@ class Flight:
     def __bool__(self) -> bool:
         return bool(self._under_way)
 
-    def put(self, body: bytes) -> Entry:
-        """Into the outbox. OutboxFull; ValueError above what the wire carries."""
+    def put(self, body: bytes) -> "asyncio.Future[wire.Result]":
+        """Into the outbox; the future is the answer. OutboxFull; ValueError above what the wire carries."""
         if len(body) + OVERHEAD > wire.MAX_PAYLOAD:
             raise ValueError(f"a command of {len(body)} bytes does not fit the wire")
         entry = self.outbox.put(body, self._now_ms())
         self._born_s[entry.key] = time.monotonic()
-        return entry
+        future = self._futures[entry.key] = asyncio.get_running_loop().create_future()
+        future.add_done_callback(_heard_of)
+        return future
 
     def load(self) -> bool:
         """The oldest events become the message, if none is under way. Whether there is a new one."""
@@ -149,8 +146,8 @@ class Flight:
         """A new connection, or the hall has asked: patience begins anew."""
         self._attempt = min(self._attempt, 1)
 
-    def answered(self, ack: wire.Ack) -> Answered:
-        """What the hall has said of our events. An answer to an event that is gone was said before."""
+    def answered(self, ack: wire.Ack) -> list[tuple[Entry, wire.Result]]:
+        """The events that are settled by it. An answer to an event that is gone was said before."""
         lost: list[Entry] = []
         settled: list[tuple[Entry, wire.Result]] = []
         self._counts.faults += bool(ack.fault)
@@ -166,7 +163,9 @@ class Flight:
             else:
                 settled.append((entry, result))
         self._settle(settled)
-        return Answered(settled, self._new_boot(lost) if lost else [])
+        if lost:
+            self._new_boot(lost)
+        return settled
 
     def _counter_is_lost(self, entry: Entry, result: wire.Result) -> bool:
         """Whether the hall has heard this number before from somebody else: from us, before our storage was put back.
@@ -189,17 +188,33 @@ class Flight:
             self._proven = self._proven or not result.again
             for table in (self._under_way, self._sendings, self._born_s):
                 table.pop(entry.key, None)
+            future = self._futures.pop(entry.key, None)
+            if future is not None and not future.done():
+                future.set_result(result)
 
-    def _new_boot(self, lost: list[Entry]) -> list[tuple[Key, Entry]]:
+    def _new_boot(self, lost: list[Entry]) -> None:
         """Under a new boot goes what the hall has refused to know, and what was never sent."""
         old = {entry.key for entry in lost}
         moved = [entry for entry in self.outbox.entries() if entry.key in old or entry.key not in self._sendings]
-        renamed = [(before.key, after) for before, after in zip(moved, self.outbox.redraw(moved), strict=True)]
-        for key, after in renamed:
-            self._under_way.pop(key, None)
-            self._sendings.pop(key, None)
-            if key in self._born_s:
-                self._born_s[after.key] = self._born_s.pop(key)
+        for before, after in zip(moved, self.outbox.redraw(moved), strict=True):
+            self._under_way.pop(before.key, None)
+            self._sendings.pop(before.key, None)
+            if before.key in self._born_s:
+                self._born_s[after.key] = self._born_s.pop(before.key)
+            if before.key in self._futures:
+                self._futures[after.key] = self._futures.pop(before.key)
         self._proven = True
         self._counts.new_boots += 1
-        return renamed
+
+    def end(self, over: Exception) -> None:
+        """Nobody waits for ever."""
+        for future in self._futures.values():
+            if not future.done():
+                future.set_exception(over)
+        self._futures.clear()
+
+
+def _heard_of(future: "asyncio.Future[Any]") -> None:
+    """Nobody need wait for an answer: one that never comes is no unretrieved exception."""
+    if not future.cancelled():
+        future.exception()

@@ -82,13 +82,14 @@ class Simulator:
         self.tally = self.floor.tally
         self.policy, self.seconds = policy, seconds
         kiosks = [part for part in policy.devices if part.kind in ("kiosk", "self_service")]
-        usual = Habits(visits_day=60 * len(policy.counters), kiosks=max(1, len(kiosks)))
+        usual = Habits(visits_day=120 * len(policy.counters), kiosks=max(1, len(kiosks)))
         self.floor.habits, self.floor.faults, self.floor.timing = habits or usual, faults, timing
         self.floor.comes_back = self._comes_back
         self.units = {part.id: Unit(self.floor, part) for part in policy.devices}
         self._kiosks = [(self.units[part.id], asyncio.Queue[Person](QUEUE_MAX)) for part in kiosks]
         self._shown_call: dict[str, int] = {}
         self._later: set[asyncio.TimerHandle] = set()
+        self._ended = asyncio.Event()
         for unit in self.units.values():
             self._wire_up(unit)
 
@@ -109,8 +110,8 @@ class Simulator:
         return {name: unit.body for name, unit in self.units.items() if unit.body}
 
     async def run(self, before_leaving: Callable[[], Awaitable[None]] | None = None) -> None:
-        """The hall for `seconds`, or until cancelled. `before_leaving`: called when all is answered and every screen is
-        at rest, with the devices still there. Raises what a device or a person of ours raised."""
+        """The hall for `seconds`, or until `stop`. `before_leaving`: called when all is answered and every screen is at
+        rest, with the devices still there. Raises what a device or a person of ours raised."""
         floor, work = self.floor, list[asyncio.Task[None]]()
         async with asyncio.TaskGroup() as group:
             for unit in self.units.values():
@@ -118,7 +119,7 @@ class Simulator:
             try:
                 await self._arrived()
                 work = [group.create_task(part) for part in self._parts()]
-                await asyncio.sleep(self.seconds if self.seconds is not None else float("inf"))
+                await self._day(work)
                 await _end(work)
                 await self._settle()
                 if before_leaving is not None:
@@ -128,6 +129,16 @@ class Simulator:
                 for handle in self._later:
                     handle.cancel()
                 floor.over.set()
+
+    def stop(self) -> None:
+        """The day ends now, orderly: what was said is still answered, screens still come to rest."""
+        self._ended.set()
+
+    async def _day(self, work: list[asyncio.Task[None]]) -> None:
+        """Until its end; nobody at work ends before, unless by a mistake."""
+        ended = asyncio.ensure_future(self._ended.wait())
+        await asyncio.wait([ended, *work], timeout=self.seconds, return_when=asyncio.FIRST_COMPLETED)
+        ended.cancel()
 
     def _parts(self) -> list[Coroutine[Any, Any, None]]:
         clerks = [Clerk(self.floor, unit).work() for unit in self.units.values() if unit.part.kind == "caller"]
