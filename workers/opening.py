@@ -84,7 +84,7 @@ def prepare(db: Connection, path: Path, now_ms: int, presize: int) -> tuple[reco
     """Migrations, the log on disk, a new epoch, both slots of the mark. In the writer's thread."""
     recovery.migrate(db)
     recovery.examine(db, path)
-    db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()  # what was committed before a crash is on the disk now
+    db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()  # a log left by a crash is used again from its start
     if recovery.wal_of(path).stat().st_size < presize:
         presize_wal(db, presize)
     recovery.raise_epoch(db, now_ms)
