@@ -27,7 +27,7 @@ demo: setup
 	$(BIN)/jiaohao demo
 
 test: setup
-	$(BIN)/python -m pytest -q -m "not slow"
+	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
 slow: setup
 	$(BIN)/python -m pytest -q -m slow
