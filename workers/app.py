@@ -88,11 +88,11 @@ class App:
         for one in policies:
             self._load(one)
         self.journal.listener = Listener(commit=self._committed, retry=self._retry, recovered=self._recovered)
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(sign, self.stop)
         await self.web.start()
         self.log.info(logs.LISTENING, url=self.web.url)
         try:
-            for sign in (signal.SIGTERM, signal.SIGINT):
-                asyncio.get_running_loop().add_signal_handler(sign, self.stop)
             await self._tasks()
         finally:
             await self.web.stop()
