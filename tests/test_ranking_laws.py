@@ -136,7 +136,9 @@ def test_a_missed_ticket_comes_back_behind_the_nth(
     heads=heads,
     tier=st.integers(0, 1),
     used=st.integers(0, 2),
-    skills=st.builds(Skills, st.just((0,)), st.sampled_from([(1,), (1, 2, 3)]), st.integers(0, 9), st.integers(0, 8)),
+    skills=st.builds(
+        Skills, st.just((0,)), st.sampled_from([(1,), (1, 2, 3)]), st.integers(0, 9), st.sampled_from([0, 3, 4])
+    ),
     t=st.integers(20, 32),
 )
 def test_overflow_counts_after_theta_or_when_no_primary_waits(
@@ -161,6 +163,13 @@ def test_overflow_counts_after_theta_or_when_no_primary_waits(
         assert pool.peek(profile, t) == expected[0]
         assert pool.call_next(profile, t) == oracle.call_next(0, t)
     assert pool.peek(profile, t) is None
+
+
+@pytest.mark.parametrize("rules", [[ClassRule()] * 2, [ClassRule(), ClassRule(5)]], ids=["equal rates", "mixed rates"])
+def test_an_overflow_head_counts_from_theta_on(rules: list[ClassRule]) -> None:
+    for theta, chosen in ((4, 2), (5, 2), (6, 1)):
+        pool, profile = a_pool(rules, [(0, 0, 28), (1, 0, 25)], Skills((0,), (1,), theta))
+        assert pool.peek(profile, 30) == chosen == pool.why(profile, 30, 1).heads[0][1]
 
 
 DAYS = [
@@ -332,6 +341,7 @@ def test_the_same_story_has_the_same_digest_under_any_hash_seed() -> None:
 
 def test_a_snapshot_has_lengths_and_the_first_ten_of_each_class() -> None:
     pool, _ = a_pool([ClassRule(), ClassRule()], [(0, 0, t) for t in range(12)] + [(0, 1, 3)], Skills((0,)))
+    assert pool.snapshot(5).t == 5
     (row,) = pool.snapshot(5).views
     assert (row.view, row.lengths) == (0, (12, 1))
     assert row.first == (tuple(range(1, 11)), (13,))
