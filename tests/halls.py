@@ -236,3 +236,33 @@ def written(transitions: dict[Any, dict[type[Fact], Any]]) -> dict[str, dict[str
         state.name.lower(): {kind.__name__: target.name.lower() for kind, target in row.items()}
         for state, row in transitions.items()
     }
+
+
+TIGHT = changed(
+    tickets={"digits": 2, "reprints": 1},
+    calling={"max_recalls": 1},
+    returns={"return_min": 10, "after": (1, 2), "holds": 2, "hold_max_min": 30, "senior_hops": 1, "max_hops": 2},
+    evaluation={"window_days": 1},
+    booking={"slot_places": 2, "days_ahead": 2},
+    services=(msgspec.structs.replace(POLICY.services[0], quota_day=12), *POLICY.services[1:]),
+)
+
+
+def variants() -> list[Policy]:
+    """The policies a hall may have or get: each differs in one matter."""
+    classes = tuple(
+        msgspec.structs.replace(cls, rate={"ordinary": 2, "care": 6}.get(cls.code, 4)) for cls in POLICY.classes
+    )
+    skilled = (msgspec.structs.replace(TIGHT.counters[0], overflow=("id",)), *TIGHT.counters[1:])
+    fewer = tuple(device for device in TIGHT.devices if device.id != "caller-3")
+    return [
+        TIGHT,
+        changed(TIGHT, calling={"start": "explicit", "arrive_timeout_s": 60, "next_while_serving": "refuse"}),
+        changed(TIGHT, evaluation={"unrated": "default3"}, tickets={"on_print_failed": "cancel"}),
+        changed(TIGHT, calling={"picking": False}, tickets={"one_open_per_person": False}, classes=classes),
+        changed(TIGHT, counters=skilled),
+        changed(TIGHT, counters=TIGHT.counters[:2], services=TIGHT.services[:2], devices=fewer),
+    ]
+
+
+VARIANTS = variants()
