@@ -14,6 +14,7 @@ import zlib
 from collections.abc import Sequence
 from hashlib import sha256
 from itertools import compress
+from operator import itemgetter
 from typing import Final, NamedTuple
 
 import msgspec
@@ -53,6 +54,7 @@ class Seal(NamedTuple):
 
 
 START: Final = Seal(0, bytes(32))
+KIND: Final = itemgetter(Row._fields.index("kind"))
 NOTHING: Final = encode(([], [], [], []))
 
 
@@ -64,9 +66,9 @@ def columns(items: Sequence[Item]) -> Columns:
 def split(first: int, facts: Columns) -> tuple[bytes, bytes]:
     """The bytes of the short-lived rows and of the long-lived ones. The rows have seq first, first + 1, ..."""
     table = (list(range(first, first + len(facts.rows))), *facts)
-    long = [row[1] >= LONG_FROM for row in facts.rows]
-    if True not in long:
+    if max(map(KIND, facts.rows), default=0) < LONG_FROM:
         return encode(table), NOTHING
+    long = [row.kind >= LONG_FROM for row in facts.rows]
     short = [not other for other in long]
     return (
         encode([list(compress(column, short)) for column in table]),

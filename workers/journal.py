@@ -10,7 +10,6 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
-from operator import itemgetter
 from pathlib import Path
 from typing import Final, TypeVar
 
@@ -21,6 +20,7 @@ from workers.opening import Opened, Options
 from workers.ports import Fenced, Part, Row
 from workers.writer import (
     FRAME,
+    PAYLOAD,
     STORED,
     Batch,
     Foreign,
@@ -31,7 +31,6 @@ from workers.writer import (
     write,
 )
 
-PAYLOAD: Final = itemgetter(6)  # of a Row
 PASSING: Final = ("SQLITE_FULL", "SQLITE_BUSY")
 T = TypeVar("T")
 

@@ -5,16 +5,19 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from operator import itemgetter
 from typing import Any, Final, Protocol
 
 from workers import chain, recovery
 from workers.chain import Columns, Head, Seal
 from workers.engine import Connection
-from workers.ports import Letter
+from workers.ports import Letter, Row
 
 LETTERS_KEPT: Final = 10_000
 SNAPSHOTS_KEPT: Final = 3
 FRAME: Final = 4096 + 24
+AT_MS, KIND, V, DSEQ, PAYLOAD = map(itemgetter, (0, 1, 2, 5, 6))  # of a Row
+assert [Row._fields[at] for at in (0, 1, 2, 5, 6)] == ["at_ms", "kind", "v", "dseq", "payload"]
 
 INSERT_ROW: Final = "INSERT INTO journal VALUES(?,?,?,?,?,?,?,?,?,?)"
 INSERT_BATCH: Final = "INSERT INTO batch(last, first, epoch, at_ms, crc, chain) VALUES(?,?,?,?,?,?)"
@@ -75,15 +78,11 @@ class Batch:
     letters: tuple[Letter, ...] = ()
     seal: Seal | None = None
 
-    def stored(self) -> Iterator[tuple[int, int, int, int, int, int, int, int, int, bytes]]:
-        """Rows as they are inserted, made one by one: a list of them would wake the garbage collector."""
+    def stored(self) -> Iterator[tuple[Any, ...]]:
+        """Rows as they are inserted, made one by one in C: a list of them would wake the garbage collector."""
         seqs, (_, ns, rows) = range(self.head.first, self.head.last + 1), self.facts
-        return (
-            (seq, number, n, at_ms, kind, v, device, boot, dseq, payload)
-            for seq, number, n, (at_ms, kind, v, _, _, dseq, payload), device, boot in zip(
-                seqs, self.numbers, ns, rows, self.devices, self.boots, strict=True
-            )
-        )
+        at_ms, kind, v, dseq, payload = (map(field_of, rows) for field_of in (AT_MS, KIND, V, DSEQ, PAYLOAD))
+        return zip(seqs, self.numbers, ns, at_ms, kind, v, self.devices, self.boots, dseq, payload, strict=True)
 
 
 class Foreign(Exception):
