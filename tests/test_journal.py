@@ -359,34 +359,6 @@ def test_kill_9_loses_nothing_acknowledged(tmp_path: Path, kills: int) -> None:
         check_after_kill(tmp_path, acknowledged)
 
 
-def test_after_an_error_that_does_not_pass_nothing_is_written_any_more(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The outcome is unknown: only a restart settles it. What was retried before is not."""
-
-    def broken(db: engine.Connection, batch: object) -> None:
-        error = engine.OperationalError("disk I/O error")
-        error.sqlite_errorname = "SQLITE_IOERR_WRITE"
-        raise error
-
-    async def scenario() -> None:
-        async with opened(tmp_path) as journal:
-            await journal.append([Part("a", 0, rows(0, 1))])
-            journal.save_marks({"a": 1})
-            with monkeypatch.context() as patch, pytest.raises(engine.OperationalError, match="disk I/O"):
-                patch.setattr("workers.journal.write", broken)
-                await journal.append([Part("a", 1, rows(1, 1))])
-            with pytest.raises(engine.OperationalError, match="disk I/O"):
-                await journal.append([Part("b", 0, rows(0, 1))])
-            with pytest.raises(engine.OperationalError, match="disk I/O"):
-                await journal.save("a", 1, b"state")
-            assert journal.stats.retries == {}
-        async with opened(tmp_path) as journal:
-            assert journal.heads() == {"a": 1}
-
-    asyncio.run(scenario())
-
-
 def test_close_gives_up_a_retry(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path, Options(presize=0, retry_s=(60.0, 60.0), busy_ms=0)) as journal:

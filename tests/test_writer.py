@@ -192,3 +192,31 @@ def test_a_quiet_halls_snapshot_keeps_up_with_the_others(tmp_path: Path) -> None
         assert verify(tmp_path) == []
 
     asyncio.run(scenario())
+
+
+def test_after_an_error_that_does_not_pass_nothing_is_written_any_more(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcome is unknown: only a restart settles it. What was retried before is not."""
+
+    def broken(db: engine.Connection, batch: object) -> None:
+        error = engine.OperationalError("disk I/O error")
+        error.sqlite_errorname = "SQLITE_IOERR_WRITE"
+        raise error
+
+    async def scenario() -> None:
+        async with opened(tmp_path) as journal:
+            await journal.append([Part("a", 0, rows(0, 1))])
+            journal.save_marks({"a": 1})
+            with monkeypatch.context() as patch, pytest.raises(engine.OperationalError, match="disk I/O"):
+                patch.setattr("workers.journal.write", broken)
+                await journal.append([Part("a", 1, rows(1, 1))])
+            with pytest.raises(engine.OperationalError, match="disk I/O"):
+                await journal.append([Part("b", 0, rows(0, 1))])
+            with pytest.raises(engine.OperationalError, match="disk I/O"):
+                await journal.save("a", 1, b"state")
+            assert journal.stats.retries == {}
+        async with opened(tmp_path) as journal:
+            assert journal.heads() == {"a": 1}
+
+    asyncio.run(scenario())
