@@ -64,6 +64,13 @@ def test_passed_too_far_breaks_the_bound_by_one_ms() -> None:
         assert (verdict.overtaken, verdict.bound_broken, verdict.argmax_ok) == (1, broken, not broken)
 
 
+def test_the_bound_is_exact_in_units_of_score() -> None:
+    slow = [ClassRule(rate=1), ClassRule(rate=1, head_start_ms=5)]
+    for t_eff, broken in ((5, False), (6, True)):
+        why = Why("score", 1, ((1, 2, t_eff, 14 - t_eff, 1), (0, 1, 0, 9, 1)), False, 0)
+        assert audit(why, 9, slow).bound_broken is broken
+
+
 FACT = a_fact((CARE, 12 * MIN), (ORDINARY, 0), (GREEN, 19 * MIN), t=20 * MIN, used=1)
 
 

@@ -172,6 +172,13 @@ def test_an_overflow_head_counts_from_theta_on(rules: list[ClassRule]) -> None:
         assert pool.peek(profile, 30) == chosen == pool.why(profile, 30, 1).heads[0][1]
 
 
+def test_a_handicap_takes_score_from_overflow_heads() -> None:
+    """One ms older is 4 of score: less 0 or 4 (a tie: the older first) overflow wins, less 5 or 8 it does not."""
+    for handicap, chosen in ((0, 2), (4, 2), (5, 1), (8, 1)):
+        pool, profile = a_pool([ClassRule()], [(0, 0, 26), (1, 0, 25)], Skills((0,), (1,), 0, handicap))
+        assert pool.peek(profile, 30) == chosen == pool.why(profile, 30, 1).heads[0][1]
+
+
 DAYS = [
     pytest.param(
         [ClassRule(tier=1, cap=(1, 3)), ClassRule(head_start_ms=15 * MIN), ClassRule(), ClassRule()], id="head starts"
