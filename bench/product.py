@@ -19,6 +19,7 @@ from core import policy
 from core.commands import ChangePolicy
 from core.hall import Hall
 from core.state import HallState
+from workers.app import calm_collector
 from workers.dispatcher import Dispatcher
 from workers.journal import SqliteJournal
 from workers.link import Link
@@ -117,6 +118,7 @@ async def run(given: argparse.Namespace) -> Done:
         tallies=tallies,
     )
     _load(dispatcher, given.halls)
+    calm_collector()
     await _until_done(dispatcher, link, gate, given.seconds)
     if given.outputs:
         await outbox.flush(10.0)
