@@ -249,11 +249,14 @@ def decode_state(payload: bytes) -> State | Bad:
     if len(payload) > MAX_PAYLOAD:
         return Bad("too_large", "size")
     try:
-        return _STATE.decode(payload)
+        state = _STATE.decode(payload)
     except msgspec.ValidationError:
         return Bad("bad_field", "schema")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Bad("not_json", "syntax")
+    if any(personal(text) for text in (state.state, state.fw, state.profile, *state.faults)):
+        return Bad(Refusal.PERSONAL_DATA, "personal_data")
+    return state
 
 
 # Down: acknowledgements, commands, screens.

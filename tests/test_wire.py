@@ -318,6 +318,8 @@ def test_a_state_is_read_and_nothing_means_lost() -> None:
     assert decode_state(b"{}") == Bad("bad_field", "schema")
     assert decode_state(b'{"state":"ready","faults":["a b"]}') == Bad("bad_field", "schema")
     assert decode_state(b"x") == Bad("not_json", "syntax")
+    for text in (f'"fw":"{PHONE}"', f'"profile":"{PHONE}"', f'"faults":["ok","{PHONE}"]'):
+        assert decode_state(f'{{"state":"ready",{text}}}'.encode()) == Bad("personal_data", "personal_data")
     assert decode_state(b" " * (MAX_PAYLOAD + 1)) == Bad("too_large", "size")
 
 
@@ -351,4 +353,4 @@ def test_an_answer_reads_the_same_again(answer: Any, told: dict[str, Any], again
 def test_orders_and_events_are_tagged() -> None:
     assert json.loads(encode(Message(7, 1, 2, Beep(2))))["body"] == {"type": "caller.beep", "times": 2}
     event = Event("boot1", 1, c.CallNext())
-    assert heard(encode(event)).cause == ("k1", "boot1", 1, heard(encode(event)).cause[3])  # type: ignore[index]
+    assert heard(encode(event)).cause == ("k1", "boot1", 1, heard(encode(event)).cause[3])
