@@ -95,6 +95,18 @@ def explain(error: BaseException, where: str) -> None:
             fail(f"stopped: {type(error).__name__}: {error}", where, "start again; the journal settles it", FAIL_STOP)
 
 
+def chosen_here(**given: object) -> dict[str, dict[str, str]]:
+    """What the command line says, as a tree of settings."""
+    places = {"data": ("journal", "dir"), "halls": ("halls", "dir"), "broker": ("broker", "url")}
+    places |= {"listen": ("web", "listen"), "log": ("log", "format")}
+    tree: dict[str, dict[str, str]] = {}
+    for name, value in given.items():
+        if value:
+            section, key = places[name]
+            tree.setdefault(section, {})[key] = str(value)
+    return tree
+
+
 @app.command()
 def serve(
     config: Annotated[Path | None, typer.Option(help="jiaohao.toml")] = None,
@@ -108,17 +120,7 @@ def serve(
     from workers import app as application
     from workers import logs, settings
 
-    overrides: settings.Tree = {
-        section: {key: str(value)}
-        for section, key, value in (
-            ("journal", "dir", data),
-            ("halls", "dir", halls),
-            ("broker", "url", broker),
-            ("web", "listen", listen),
-            ("log", "format", log),
-        )
-        if value
-    }
+    overrides = chosen_here(data=data, halls=halls, broker=broker, listen=listen, log=log)
 
     async def task() -> None:
         chosen = settings.load(config, settings.process_environment(), overrides)
@@ -145,6 +147,31 @@ def replay(
         run(lambda: replays.print_facts(data, ticket, to), str(data))
         return
     run(lambda: replays.print_digests(data, to, as_json, digest), str(data))
+
+
+@app.command()
+def check(
+    config: Annotated[Path | None, typer.Option(help="jiaohao.toml")] = None,
+    data: Annotated[Path | None, typer.Option(help="data directory")] = None,
+    halls: Annotated[Path | None, typer.Option(help="directory of hall files")] = None,
+    broker: Annotated[str, typer.Option(help="mqtt://host:port")] = "",
+    listen: Annotated[str, typer.Option(help="host:port of metrics and health")] = "",
+    offline: Annotated[bool, typer.Option(help="do not look for the broker")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="one JSON document")] = False,
+) -> None:
+    """Look at everything that is needed, and say what to do."""
+    from workers import check as checks
+    from workers import settings
+
+    overrides = chosen_here(data=data, halls=halls, broker=broker, listen=listen)
+
+    async def task() -> None:
+        found = await checks.look(settings.load(config, settings.process_environment(), overrides), offline=offline)
+        checks.tell(found, as_json=as_json)
+        if not all(one.ok for one in found):
+            raise SystemExit(MISSING)
+
+    run(task, "check")
 
 
 @app.command()

@@ -1,0 +1,210 @@
+"""workers/check.py: looks at everything a dispatcher needs before it is started, and says what to do about each.
+
+Nothing is changed: the write probe removes its file, the broker's session ends with the look.
+"""
+
+import asyncio
+import os
+import shutil
+import socket
+import ssl
+import sys
+import time
+from collections.abc import Callable
+from importlib.metadata import packages_distributions
+from pathlib import Path
+from random import Random
+from typing import Final
+
+import msgspec
+
+from workers import engine, owner, settings
+from workers.link import Link
+from workers.link_settings import LinkSettings
+from workers.ports import Missing
+from workers.recovery import newest_file
+from workers.settings import Settings, SettingsError
+
+PROBES: Final = 50
+PROBE_BYTES: Final = 4096
+SLOW_SYNC_S: Final = 0.05
+MIN_FREE_MB: Final = 512
+CONNECT_S: Final = 6.0
+FIRST_YEAR_S: Final = 1_760_000_000  # a clock before this program was written is wrong
+
+
+class Finding(msgspec.Struct):
+    """One look. `ok` false ends with exit 5; a warning is `ok` with something `todo`."""
+
+    check: str
+    ok: bool
+    found: str
+    todo: str = ""
+
+
+class Checked(msgspec.Struct):
+    """The document of `check --json`."""
+
+    v: int
+    ok: bool
+    findings: list[Finding]
+
+
+async def look(chosen: Settings, *, offline: bool) -> list[Finding]:
+    """Every look in order; each stands for itself."""
+    directory = Path(chosen.journal.dir)
+    found = [halls(chosen), sqlite(), *await asyncio.to_thread(disk, directory), clock(), names(), port(chosen)]
+    return found if offline else [*found, await broker(chosen)]
+
+
+def halls(chosen: Settings) -> Finding:
+    """Hall files."""
+    try:
+        found = settings.hall_files(chosen.halls.dir)
+    except SettingsError as error:
+        return Finding("halls", False, str(error), "correct the hall files")
+    if not found:
+        return Finding("halls", False, f"no hall file in {chosen.halls.dir}", "write one: see README, An operator")
+    return Finding("halls", True, ", ".join(f"{one.hall.id} v{one.version}" for one in found))
+
+
+def sqlite() -> Finding:
+    """The engine's version against the known mistakes."""
+    text = ".".join(map(str, engine.sqlite_version()))
+    try:
+        engine.require(engine.sqlite_version())
+    except Missing as error:
+        return Finding("sqlite", False, str(error), "pip install 'jiaohao[engine]'")
+    todo = "pip install 'jiaohao[engine]' brings a fixed one" if engine.affected(engine.sqlite_version()) else ""
+    return Finding("sqlite", True, f"{text}{' (WAL-reset mistake, avoided here)' if todo else ''}", todo)
+
+
+def disk(directory: Path) -> list[Finding]:
+    """Writable, not on the network, free space, sync time, nobody else's."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True)
+        owner.refuse_network(directory)
+        seconds = sync_seconds(directory)
+    except (OSError, Missing) as error:
+        return [Finding("data", False, str(error), f"give this user write access to {directory} on a local disk")]
+    free_mb = shutil.disk_usage(directory).free >> 20
+    middle, worst = seconds[len(seconds) // 2], seconds[-1]
+    return [
+        Finding("data", True, f"{directory} is writable"),
+        Finding("free", free_mb >= MIN_FREE_MB, f"{free_mb} MB free", "" if free_mb >= MIN_FREE_MB else "free some"),
+        Finding(
+            "sync",
+            True,
+            f"fdatasync {middle * 1000:.2f} ms, at most {worst * 1000:.2f} ms",
+            "a lone key press waits for this: use a disk with a protected cache" if middle > SLOW_SYNC_S else "",
+        ),
+        lock(directory),
+    ]
+
+
+def sync_seconds(directory: Path) -> list[float]:
+    """How long 50 appends of 4 KiB took to be durable, ascending."""
+    probe = directory / ".probe"
+    found = []
+    try:
+        with probe.open("wb", buffering=0) as file:
+            for _ in range(PROBES):
+                started = time.perf_counter()
+                file.write(bytes(PROBE_BYTES))
+                os.fdatasync(file.fileno())
+                found.append(time.perf_counter() - started)
+    finally:
+        probe.unlink(missing_ok=True)
+    return sorted(found)
+
+
+def lock(directory: Path) -> Finding:
+    """Whether another process owns the data."""
+    try:
+        owner.take(directory).release()
+    except owner.Taken as error:
+        return Finding("owner", True, str(error), "a second dispatcher would not start beside it")
+    path = newest_file(directory)
+    return Finding("owner", True, f"free; journal {path.name}" if path else "free; no journal yet")
+
+
+def clock() -> Finding:
+    """A clock that is far behind stamps everything wrong."""
+    now = time.time()
+    text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
+    return Finding("clock", now > FIRST_YEAR_S, text, "" if now > FIRST_YEAR_S else "set the clock, switch NTP on")
+
+
+def names() -> Finding:
+    """`core`, `devices` and `workers` must be ours alone in this environment."""
+    owners = packages_distributions()
+    foreign = sorted({name for package in ("core", "devices", "workers") for name in owners.get(package, ())})
+    ok = set(foreign) <= {"jiaohao"}
+    return Finding("packages", ok, ", ".join(foreign) or "a checkout", "" if ok else "use an environment of its own")
+
+
+def port(chosen: Settings) -> Finding:
+    """Whether the pages can listen."""
+    host, _, number = chosen.web.listen.rpartition(":")
+    try:
+        with socket.socket() as one:
+            one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            one.bind((host, int(number)))
+    except (OSError, ValueError) as error:
+        return Finding("listen", False, f"{chosen.web.listen}: {error}", "choose another in web.listen")
+    return Finding("listen", True, chosen.web.listen)
+
+
+async def broker(chosen: Settings) -> Finding:
+    """A real session: address, credentials, subscription."""
+    if not chosen.broker.url:
+        return Finding("broker", False, "none set", "set broker.url")
+    told: list[str] = []
+    live = asyncio.Event()
+    part = chosen.broker
+    try:
+        link = Link(
+            LinkSettings(
+                url=part.url,
+                client_id=f"{part.client_id}-check",
+                username=part.username or None,
+                password=settings.secret(part.password_file, "broker.password_file"),
+                session_expiry_s=0,
+                receive_max=part.receive_maximum,
+                halls=("_check",),
+            ),
+            now_ms=lambda: time.time_ns() // 1_000_000,
+            random=Random(),  # noqa: S311 - spreads reconnects, protects nothing
+            tls=ssl.create_default_context(cafile=part.ca_file) if part.ca_file else None,
+            on_live=lambda _: live.set(),
+            on_down=told.append,
+        )
+    except (ValueError, OSError, SettingsError) as error:
+        return Finding("broker", False, str(error), "correct the section broker")
+    return await _session(link, live, told, part.url)
+
+
+async def _session(link: Link, live: asyncio.Event, told: list[str], url: str) -> Finding:
+    running = asyncio.create_task(link.run())
+    try:
+        async with asyncio.timeout(CONNECT_S):
+            await live.wait()
+        found = Finding("broker", True, f"{url}: session and subscription granted")
+    except TimeoutError:
+        why = told[-1] if told else link.stats.last_error or "no answer"
+        found = Finding("broker", False, f"{url}: {why}", "is it running, and are these the right credentials?")
+    await link.drain(1.0)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    return found
+
+
+def tell(findings: list[Finding], *, as_json: bool, write: Callable[[str], object] = sys.stdout.write) -> None:
+    """One line a look, what to do behind it."""
+    ok = all(one.ok for one in findings)
+    if as_json:
+        write(msgspec.json.encode(Checked(1, ok, findings)).decode() + "\n")
+        return
+    for one in findings:
+        todo = f" - {one.todo}" if one.todo else ""
+        write(f"{'ok  ' if one.ok else 'FAIL'} {one.check:<9} {one.found}{todo}\n")
