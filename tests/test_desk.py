@@ -431,6 +431,18 @@ def test_no_letter_brings_personal_data_in(leaf: str, text: str) -> None:
     assert a.letters
 
 
+@pytest.mark.parametrize("boot", [PHONE, IDENTITY, "138-1234-5678"])
+def test_a_life_is_not_named_after_a_person(boot: str) -> None:
+    a = AtWork()
+    assert a.hear(event(1, boot=boot)) == [] and a.faults() == [("kiosk-1", "personal_data")]
+    a.hear(json.dumps({"state": "ready", "boot": boot}).encode(), leaf="state")
+    told = a.desk.stranger("kiosk-9", Refusal.DEVICE_UNKNOWN, "jh/v1/h1/kiosk-9/event", event(1, boot=boot), a.at_ms)
+    a.commit()
+    assert not told and not a.rows and boot.encode() not in everything(a)
+    (result,) = a.hear(event(1, boot="a13812345678b"))
+    assert result.ok is not None, "one that only looks so by chance is let alone"
+
+
 def test_a_topic_that_is_a_phone_number_is_masked_in_its_letter() -> None:
     a = AtWork()
     a.desk.stranger(PHONE, Refusal.DEVICE_UNKNOWN, f"jh/v1/{HALL}/{PHONE}/event", b"{}", a.at_ms)

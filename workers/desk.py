@@ -20,7 +20,7 @@ from core.hall import Hall
 from core.refusals import NEVER_SETTLES, Refusal
 from core.window import Answer, RefusedAnswer
 from devices import topics, wire
-from devices.privacy import masked, personal
+from devices.privacy import SHORTEST, masked, personal
 from devices.profiles import ALLOWED
 from workers.audit import Audit
 from workers.ports import Letter, Outgoing, Part, Row
@@ -38,6 +38,11 @@ RESULTS_MAX: Final = wire.MAX_PAYLOAD // RESULTS_BYTES
 
 
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+
+
+def telling(boot: str) -> bool:
+    """Whether the name of a life is an identity or phone number and nothing else; one at random is let alone."""
+    return len(boot) >= SHORTEST and not boot.strip("0123456789-_Xx") and personal(boot)
 
 
 class Desk:
@@ -98,7 +103,9 @@ class Desk:
         if at_ms < state.at_ms or state.deadlines.first_ms() <= at_ms:
             at_ms = self.advance(at_ms)
         for one in wire.decode(payload, device):
-            if isinstance(one, wire.Heard):
+            if one.cause is not None and telling(one.cause.boot):
+                self._bad(wire.Bad(Refusal.PERSONAL_DATA, "personal_data"), device, topic, payload, at_ms)
+            elif isinstance(one, wire.Heard):
                 self._heard(one, topic, payload, at_ms)
             else:
                 self._bad(one, device, topic, payload, at_ms)
@@ -106,7 +113,9 @@ class Desk:
     def status(self, device: str, topic: str, payload: bytes, at_ms: int) -> None:
         """A device's own state; only a change leaves a fact."""
         said = wire.decode_state(payload)
-        if isinstance(said, wire.State) and any(map(personal, (said.fw, said.profile, *said.faults))):
+        if isinstance(said, wire.State) and (
+            telling(said.boot) or any(map(personal, (said.fw, said.profile, *said.faults)))
+        ):
             said = wire.Bad(Refusal.PERSONAL_DATA, "personal_data")
         if isinstance(said, wire.Bad):
             return self._bad(said, device, topic, payload, at_ms)
@@ -165,9 +174,11 @@ class Desk:
         """A device that is not ours: nothing is recorded but a letter; it is told to keep its events."""
         self.tallies.reject("identity")
         self._keep(topic, reason, payload, at_ms, device)
+        if personal(topic):
+            return []  # its name is said nowhere, not even to itself
         told: dict[str, list[wire.Result]] = {}
         for one in wire.decode(payload, device):
-            if one.cause is not None:
+            if one.cause is not None and not telling(one.cause.boot):
                 told.setdefault(one.cause.boot, []).append(wire.Result(one.cause.seq, refused=reason, keep=True))
         hall = topic.split("/")[2]
         return [_ack(hall, device, boot, at_ms, results) for boot, results in told.items()]

@@ -1,0 +1,442 @@
+"""Bad input through the wire: real brokers, a real process. No crash, nothing vanishes, nobody is named.
+
+Each row of the table: what is sent, what the device hears, what is counted, what is kept. Then a good command works.
+"""
+
+import asyncio
+import json
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+from typing import Any
+
+import aiomqtt
+import msgspec
+import pytest
+
+from bench.load import hall_policy
+from core.policy import DevicePart
+from core.window import BOOTS, REACH
+from tests.brokers import RunningBroker
+from tests.processes import Served
+from workers import engine
+from workers.desk import LETTER_MAX
+from workers.recovery import newest_file
+
+PHONE, IDENTITY = "13812345678", "11010519491231002X"
+TAKE = {"type": "ticket.take", "service": "s1"}
+REPRINT = {"type": "ticket.reprint", "ticket": 999_999}
+TIMEOUT_S = 15
+
+
+def event(seq: int, body: object = TAKE, **more: Any) -> bytes:
+    return json.dumps({"boot": "boot", "seq": seq, "body": body} | more).encode()
+
+
+def many(*events: bytes) -> bytes:
+    return b"[" + b",".join(events) + b"]"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row. `hears`: (seq, "ok" or reason) of each result; `fault`; counters by name; how many facts and letters.
+
+    `whole`: the letter is the payload, else its first KiB, or only its length where it is secret.
+    """
+
+    name: str
+    sends: Sequence[bytes]
+    hears: Sequence[tuple[int, str]] = ()
+    fault: str = ""
+    counts: dict[str, int] = field(default_factory=dict)
+    facts: int = 0
+    letters: Sequence[str] = ()
+    kept: Callable[[bytes], bytes] = lambda payload: payload[:LETTER_MAX]
+    kind: str = "kiosk"
+    device: str = ""
+    hall: str = "h1"
+    keep: bool = False
+    good_after: bool = True
+
+    @property
+    def sender(self) -> str:
+        return self.device or "d-" + self.name.replace(" ", "-")
+
+
+def rejected(reason: str, count: int = 1) -> dict[str, int]:
+    return {f'jiaohao_wire_rejected_total{{reason="{reason}"}}': count}
+
+
+def refused(reason: str, count: int = 1) -> dict[str, int]:
+    return {f'jiaohao_refused_total{{reason="{reason}"}}': count}
+
+
+def fault(name: str, payload: bytes, word: str, counted: str) -> Row:
+    return Row(name, [payload], fault=word, counts=rejected(counted), letters=[word])
+
+
+def refusal(name: str, payload: bytes, word: str, counted: str, **more: Any) -> Row:
+    counts = rejected(counted) | refused(word)
+    return Row(name, [payload], [(7, word)], counts=counts, facts=1, letters=[word], **more)
+
+
+SECRET: dict[str, Any] = {"kept": lambda payload: b"%d bytes" % len(payload)}
+ROWS = [
+    fault("not json", b"no json", "not_json", "syntax"),
+    fault("bad utf-8", b'{"boot":"\xff\xfe"}', "not_json", "syntax"),
+    fault("empty", b"", "not_json", "syntax"),
+    fault("too deep", b"[" * 12_000, "not_json", "syntax"),
+    refusal("field missing", event(7, {"type": "ticket.take"}), "bad_field", "schema"),
+    refusal("wrong type", event(7, TAKE | {"service": 3}), "bad_field", "schema"),
+    fault("seq out of range", event(2**53), "bad_field", "schema"),
+    fault("no seq", b'{"boot":"boot","body":{"type":"ticket.take"}}', "bad_field", "schema"),
+    refusal("unknown type", event(7, {"type": "ticket.fly"}), "unknown_kind", "unknown_kind"),
+    Row(
+        "one bad in an array",
+        [many(event(7, REPRINT), event(8, {"type": "ticket.take"}), event(9, REPRINT))],
+        [(7, "ticket_unknown"), (8, "bad_field"), (9, "ticket_unknown")],
+        counts=rejected("schema") | refused("bad_field") | refused("ticket_unknown", 2),
+        facts=3,
+        letters=["bad_field"],
+    ),
+    fault("array of none", b"[]", "bad_batch", "schema"),
+    fault("array of too many", many(*(event(seq, REPRINT) for seq in range(1, 66))), "bad_batch", "schema"),
+    refusal("too large", event(7, TAKE | {"x": "y" * 20_000}), "too_large", "size"),
+    fault("too large without seq", b"x" * 20_000, "too_large", "size"),
+    Row(
+        "unknown device",
+        [event(7)],
+        [(7, "device_unknown")],
+        counts=rejected("identity"),
+        letters=["device_unknown"],
+        device="stranger-1",
+        keep=True,
+        good_after=False,
+    ),
+    Row(
+        "wrong hall",
+        [event(7)],
+        [(7, "wrong_hall")],
+        counts=rejected("identity"),
+        letters=["wrong_hall"],
+        hall="h9",
+        keep=True,
+        good_after=False,
+    ),
+    Row(
+        "type not in the profile",
+        [event(7, {"type": "ticket.call_next"})],
+        [(7, "forbidden")],
+        counts=rejected("identity") | refused("forbidden"),
+        facts=1,
+    ),
+    refusal("personal data", event(7, TAKE | {"number": PHONE}), "personal_data", "personal_data", **SECRET),
+    refusal("identity number", event(7, TAKE | {"assisted_by": IDENTITY}), "personal_data", "personal_data", **SECRET),
+    Row("clock off", [event(7, age_ms=-5), event(8, age_ms=10**15, sent_ms=-1)], [(7, "ok"), (8, "ok")], facts=2),
+    Row(
+        "number skipped",
+        [event(7, REPRINT), event(7 + 2 * REACH, REPRINT), event(9, REPRINT)],
+        [(7, "ticket_unknown"), (7 + 2 * REACH, "ticket_unknown"), (9, "seq_old")],
+        counts=refused("seq_old") | refused("ticket_unknown", 2),
+        facts=3,
+        letters=["seq_old"],
+        kept=lambda payload: payload,
+        good_after=False,
+    ),
+    Row(
+        "number used twice",
+        [event(7, REPRINT), event(7)],
+        [(7, "ticket_unknown"), (7, "seq_reused")],
+        counts=rejected("identity") | refused("seq_reused") | refused("ticket_unknown"),
+        facts=2,
+    ),
+    Row(
+        "boot of long ago",
+        [*(event(7, REPRINT, boot=f"life-{life}") for life in range(BOOTS + 1)), event(8, boot="life-0")],
+        [*[(7, "ticket_unknown")] * (BOOTS + 1), (8, "boot_retired")],
+        counts=rejected("identity") | refused("boot_retired") | refused("ticket_unknown", BOOTS + 1),
+        facts=BOOTS + 2,
+    ),
+    Row(
+        "resend",
+        [event(7), event(7), event(7)],
+        [(7, "ok")] * 3,
+        counts={"jiaohao_duplicates_total": 2},
+        facts=1,
+    ),
+]
+
+
+@dataclass
+class Stage:
+    """A broker and the process; `seen` counts what this module has counted."""
+
+    broker: RunningBroker
+    served: Served
+
+    async def play(self, what: "Callable[[Device], Awaitable[None]]", *topics: str) -> None:
+        async with aiomqtt.Client("127.0.0.1", self.broker.port, protocol=aiomqtt.ProtocolVersion.V311) as client:
+            device = Device(self, client)
+            for topic in topics:
+                await client.subscribe(topic, qos=1)
+            async with asyncio.timeout(TIMEOUT_S):
+                await what(device)
+
+    async def metrics(self) -> dict[str, float]:
+        return await asyncio.to_thread(self.served.metrics)
+
+    async def until(self, holds: Callable[[dict[str, float]], bool]) -> dict[str, float]:
+        return await asyncio.to_thread(self.served.until, holds)
+
+    def hall(self) -> tuple[int, str]:
+        return self.served.digests()["h1"]
+
+    def stored(self, sql: str, *values: object) -> list[Any]:
+        path = newest_file(self.served.data)
+        assert path is not None
+        db = engine.reader(path)
+        try:
+            return db.execute(sql, values).fetchall()
+        finally:
+            db.close()
+
+
+@dataclass
+class Device:
+    """A client that sends whatever it likes and reads what it hears."""
+
+    stage: Stage
+    client: aiomqtt.Client
+
+    async def send(self, topic: str, *payloads: bytes, **more: Any) -> None:
+        for payload in payloads:
+            await self.client.publish(topic, payload, **({"qos": 1} | more))
+
+    async def acks(self, results: int, faults: int = 0) -> tuple[list[dict[str, Any]], list[str]]:
+        """So many results and faults; anything more would be noticed by the next."""
+        found: list[dict[str, Any]] = []
+        words: list[str] = []
+        async for message in self.client.messages:
+            assert isinstance(message.payload, bytes)
+            ack = msgspec.json.decode(message.payload)
+            found += ack["results"]
+            words += [ack["fault"]] if "fault" in ack else []
+            if len(found) >= results and len(words) >= faults:
+                break
+        assert (len(found), len(words)) == (results, faults)
+        return found, words
+
+
+def counted(found: dict[str, float]) -> Iterator[str]:
+    """Names of what counts bad input."""
+    return (
+        name
+        for name in found
+        if name.startswith(tuple(f"jiaohao_{what}" for what in ("wire_rejected", "refused", "dup")))
+    )
+
+
+def policy() -> Any:
+    devices = [DevicePart(id=row.sender, kind=row.kind) for row in ROWS if row.hall == "h1" and not row.device]
+    more = [DevicePart(id=name, kind="kiosk") for name in ("good", "noise", "private", "quiet")]
+    whole = hall_policy("h1")
+    return msgspec.structs.replace(whole, devices=(*whole.devices, *devices, *more))
+
+
+@pytest.fixture(scope="module", params=["iotcore", pytest.param("mosquitto", marks=pytest.mark.broker)])
+def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
+    """One process for the whole table: whatever came before, the next row holds."""
+    directory: Path = tmp_path_factory.mktemp(request.param)
+    broker = RunningBroker(request.param, directory)
+    try:
+        broker.start()
+        with Served(directory, [policy()], broker.url, broker__receive_maximum=broker.receive_max) as served:
+            served.up().until(lambda found: found['jiaohao_ready{check="halls"}'] == 1)
+            yield Stage(broker, served)
+            assert served.terminate() == 0, served.text
+            assert "Traceback" not in served.text
+    finally:
+        broker.stop()
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: row.name.replace(" ", "-"))
+def test_each_kind_of_bad_input_is_answered_counted_and_kept(stage: Stage, row: Row) -> None:
+    topic = f"jh/v1/{row.hall}/{row.sender}"
+
+    async def scenario(device: Device) -> None:
+        before, (n, digest) = await stage.metrics(), await asyncio.to_thread(stage.hall)
+        await device.send(f"{topic}/event", *row.sends)
+        results, faults = await device.acks(len(row.hears), bool(row.fault))
+        heard = [(one["seq"], one.get("refused", "ok")) for one in results]
+        assert sorted(heard) == sorted(row.hears), "in order within a life of the device"
+        assert faults == ([row.fault] if row.fault else [])
+        assert {one.get("keep", False) for one in results} <= {row.keep}
+        expected = {name: before[name] + count for name, count in row.counts.items()}
+        after = await stage.until(lambda found: all(found[name] == count for name, count in expected.items()))
+        moved = {name for name in counted(before) if after[name] != before[name]}
+        assert moved == set(row.counts), "these and no others"
+        now_n, now_digest = await asyncio.to_thread(stage.hall)
+        assert now_n - n == row.facts and (now_digest == digest) is (row.facts == 0)
+        if row.good_after:
+            await device.send(f"{topic}/event", event(20, boot="good"))
+            ((good,), _) = await device.acks(1)
+            assert good["ok"]["type"] == "ticket"
+
+    asyncio.run(stage.play(scenario, f"{topic}/ack"))
+    letters = stage.stored("SELECT reason, digest, payload, seq FROM letter WHERE topic = ?", f"{topic}/event")
+    assert [reason for reason, *_ in letters] == list(row.letters)
+    for (_, digest_, kept, seq), payload in zip(letters, row.sends[-1:], strict=False):
+        assert (digest_, kept) == (sha256(payload).digest(), row.kept(payload))
+        if row.facts:
+            sql = "SELECT count(*) FROM batch JOIN journal ON seq BETWEEN first AND last JOIN word ON word.id = device"
+            ((together,),) = stage.stored(f"{sql} WHERE ? BETWEEN first AND last AND text = ?", seq, row.sender)
+            assert together >= 1, "the letter is stored in the transaction of its fact"
+
+
+def test_a_comment_with_a_number_in_it_is_dropped_and_the_rating_counts(stage: Stage) -> None:
+    async def scenario(device: Device) -> None:
+        steps: list[tuple[str, dict[str, Any]]] = [
+            ("caller-1", {"type": "staff.sign_on", "staff": "s-1"}),
+            ("good", {"type": "ticket.take", "service": "s2"}),
+            ("caller-1", {"type": "ticket.call_next"}),
+            ("caller-1", {"type": "serving.start"}),
+            ("caller-1", {"type": "serving.finish"}),
+            ("ev-1", {"type": "evaluation.submit", "level": 1, "comment": f"电话 {PHONE}"}),
+        ]
+        for seq, (name, body) in enumerate(steps, 1):
+            await device.send(f"jh/v1/h1/{name}/event", event(seq, body, boot="rate"))
+            ((result,), _) = await device.acks(1)
+            assert "ok" in result, (body, result)
+        assert result["dropped"] == ["comment"]
+
+    asyncio.run(stage.play(scenario, "jh/v1/h1/+/ack"))
+
+
+@pytest.mark.parametrize("topic", ["jh/v1/h 1/quiet/event", "jh/v1/_x/quiet/event", "jh/v1/h1/_quiet/state"])
+def test_a_topic_that_is_none_is_counted_and_kept(stage: Stage, topic: str) -> None:
+    async def scenario(device: Device) -> None:
+        name = 'jiaohao_wire_rejected_total{reason="topic"}'
+        before = await stage.metrics()
+        await device.send(topic, event(1))
+        await stage.until(lambda found: found[name] == before[name] + 1)
+
+    asyncio.run(stage.play(scenario))
+    ((reason,),) = stage.stored("SELECT reason FROM letter WHERE topic = ?", topic)
+    assert reason == "topic"
+
+
+def test_at_most_once_retained_and_states_of_nonsense_are_taken_as_usual(stage: Stage) -> None:
+    async def scenario(device: Device) -> None:
+        await device.send("jh/v1/h1/quiet/event", event(1), qos=0)
+        await device.send("jh/v1/h1/quiet/event", event(2, REPRINT), retain=True)
+        results, _ = await device.acks(2)
+        assert [one["seq"] for one in results] == [1, 2]
+        await device.send("jh/v1/h1/quiet/state", b"?", retain=True)
+        assert (await device.acks(0, 1))[1] == ["not_json"]
+        await device.send("jh/v1/h1/quiet/event", b"", retain=True)  # the retained one is taken away again
+
+    asyncio.run(stage.play(scenario, "jh/v1/h1/quiet/ack"))
+
+
+def test_a_megabyte_hurts_its_sender_alone(stage: Stage) -> None:
+    async def flood(device: Device) -> None:
+        with suppress(aiomqtt.MqttError, TimeoutError):
+            await device.client.publish("jh/v1/h1/noise/event", b"x" * 1_000_000, qos=1, timeout=1)
+
+    with suppress(aiomqtt.MqttError):
+        asyncio.run(stage.play(flood))
+    good_command(stage, "megabyte")
+
+
+def good_command(stage: Stage, boot: str) -> None:
+    async def scenario(device: Device) -> None:
+        await device.send("jh/v1/h1/good/event", event(1, boot=boot))
+        ((result,), _) = await device.acks(1)
+        assert result["ok"]["type"] == "ticket"
+
+    asyncio.run(stage.play(scenario, "jh/v1/h1/good/ack"))
+
+
+def test_random_bytes_stop_nothing(stage: Stage) -> None:
+    rng = Random(11)
+    whole = event(1)
+    payloads = [rng.randbytes(rng.randrange(200)) for _ in range(150)]
+    payloads += [bytes(rng.choice((b, rng.randrange(256))) for b in whole) for _ in range(75)]
+    payloads += [whole[: rng.randrange(len(whole))] for _ in range(75)]
+
+    async def scenario(device: Device) -> None:
+        before = sum(value for name, value in (await stage.metrics()).items() if "wire_rejected" in name)
+        await device.send("jh/v1/h1/noise/event", *payloads)
+        await stage.until(
+            lambda found: sum(value for name, value in found.items() if "wire_rejected" in name) >= before + 250
+        )
+
+    asyncio.run(stage.play(scenario))
+    good_command(stage, "random")
+    letters = stage.stored("SELECT count(*) FROM letter WHERE topic = ?", "jh/v1/h1/noise/event")[0][0]
+    assert letters <= 20, "ten a minute, whatever comes"
+
+
+def test_personal_data_sent_through_every_entry_is_found_nowhere(stage: Stage) -> None:
+    """Topics, logs, metrics, and every byte of the data directory."""
+    spoken: list[tuple[str, bytes]] = []
+    texts = (PHONE, IDENTITY, "138 1234 5678", "１３８１２３４５６７８")
+
+    def payloads(text: str, seq: int) -> Iterator[bytes]:
+        yield f"call me: {text}".encode()
+        yield event(seq, {"type": "x", "who": text})
+        yield json.dumps(
+            {"boot": "boot", "seq": seq, "body": {"type": "ticket.take", "service": text}}, ensure_ascii=False
+        ).encode()
+        for at, name in enumerate(("number", "assisted_by", "lang", "class", "person_ref", "plan", "visit"), 1):
+            body = TAKE | {name: [text] if name == "plan" else text}
+            yield json.dumps({"boot": "boot", "seq": seq + at, "body": body}, ensure_ascii=False).encode()
+        yield many(event(seq + 20, {"type": "evaluation.submit", "comment": text, "option_set": text}), b"3")
+        yield text.encode()
+        yield event(1, TAKE, boot=text)
+
+    async def scenario(device: Device) -> None:
+        before = await stage.metrics()
+        for at, text in enumerate(texts):
+            for payload in payloads(text, 100 * (at + 1)):
+                await device.send("jh/v1/h1/private/event", payload)
+                await device.send("jh/v1/h9/private/event", payload)
+            for name in ("fw", "profile", "boot", "state"):
+                await device.send("jh/v1/h1/private/state", json.dumps({"state": "ready", name: text}).encode())
+            await device.send("jh/v1/h1/private/state", json.dumps({"state": "ready", "faults": [text]}).encode())
+        for name in (PHONE, IDENTITY):
+            await device.send(f"jh/v1/h1/{name}/event", event(1))
+            await device.send(f"jh/v1/{name}/private/event", event(1))
+            await device.send(f"jh/v1/h1/{name}/state", b"{}")
+        await device.send("jh/v1/h1/good/event", event(9, boot="private"))
+        await stage.until(
+            lambda found: (
+                found['jiaohao_link_messages_total{direction="in"}']
+                >= before['jiaohao_link_messages_total{direction="in"}'] + 100
+            )
+        )
+        async for message in device.client.messages:
+            assert isinstance(message.payload, bytes)
+            spoken.append((str(message.topic), message.payload))
+            if "good" in spoken[-1][0] and b'"private"' in message.payload:
+                break
+
+    asyncio.run(stage.play(scenario, "jh/v1/+/+/ack", "jh/v1/+/+/command", "jh/v1/+/+/screen"))
+    assert len(spoken) > 10, "it was answered"
+    places = {path.name: path.read_bytes() for path in stage.served.data.rglob("*") if path.is_file()}
+    assert len(places) >= 3, "the database, its log, the mark"
+    places |= {"log": stage.served.text.encode(), "metrics": stage.served.get("/metrics")[1].encode()}
+    places |= {f"message {topic}": topic.encode() + payload for topic, payload in spoken}
+    places["digest"] = stage.served.get("/digest")[1].encode()
+    for text in (PHONE, IDENTITY, *texts):
+        for place, content in places.items():
+            assert text.encode() not in content, f"{text} in {place}"
+
+
+def test_after_all_of_it_the_process_has_said_little_and_is_ready(stage: Stage) -> None:
+    assert stage.served.get("/readyz")[0] == 200 and stage.served.get("/healthz")[0] == 200
+    assert len(stage.served.text.splitlines()) < 50
+    assert len(stage.served.logged("link.connected")) == 1, "no input cost it its connection"
