@@ -111,20 +111,20 @@ class RankingPool(Views):
             if lane:
                 return self._peek_any(held, t)
         key, best = 0, NOBODY
-        if not held.even:
-            for lane, lead, rate in held.rows:
+        if held.mixed_rows:
+            for lane, lead, rate in held.mixed_rows:
                 if lane and rate * ((lane[0] >> SERIAL_BITS) - t) - lead < best:
                     key = lane[0]
                     best = rate * ((key >> SERIAL_BITS) - t) - lead
             return key & SERIAL_MASK if best < NOBODY else None
         # Equal rates: scores differ by T - head start alone, whatever t is. Serials do not decide between classes.
-        for lane, lead, _ in held.rows:
+        for lane, lead in held.rows:
             if lane and lane[0] - lead < best:
                 key = lane[0]
                 best = (key - lead) & ~SERIAL_MASK
         if held.overflow_rows:
             limit = (t - held.theta + 1) << SERIAL_BITS if held.theta and best < NOBODY else NOBODY
-            for lane, lead, _ in held.overflow_rows:
+            for lane, lead in held.overflow_rows:
                 if lane and lane[0] < limit:
                     debt = (lane[0] - lead) & ~SERIAL_MASK
                     if debt == best:  # classes and then keys decide
@@ -216,13 +216,12 @@ class RankingPool(Views):
         """Tickets of `view` before one of class `mine`: one bisect a class."""
         lanes = self._views[view].lanes
         above, level, others = self._rivals[mine]
-        found = 0
+        found = bisect_left(lanes[mine], key)
         moment = key & ~SERIAL_MASK
         for cls, shift in level:
-            if lanes[cls]:
-                found += bisect_left(lanes[cls], moment + shift)
-        if lanes[mine]:
-            found += bisect_left(lanes[mine], key)
+            lane = lanes[cls]
+            if lane:
+                found += bisect_left(lane, moment + shift)
         for cls in above:
             found += len(lanes[cls])
         for cls in others:

@@ -82,8 +82,18 @@ class Profile:
     """Skills that counters share, compiled against the class rules."""
 
     __slots__ = (
-        "even", "holders", "overflow", "overflow_rows", "primary", "ring", "rows", "skills", "theta", "views", "watched"
-    )  # fmt: skip
+        "holders",
+        "mixed_rows",
+        "overflow",
+        "overflow_rows",
+        "primary",
+        "ring",
+        "rows",
+        "skills",
+        "theta",
+        "views",
+        "watched",
+    )
 
     def __init__(self, skills: Skills, views: tuple[int, int]) -> None:
         self.skills = skills
@@ -92,12 +102,12 @@ class Profile:
         self.ring = 0  # the last n - 1 calls, one bit each, latest lowest: was it contested
         self.primary: tuple[Row, ...] = ()
         self.overflow: tuple[Row, ...] = ()
-        self.rows: tuple[
-            tuple[Lane, int, int], ...
-        ] = ()  # the quick path of `peek`: uncapped primary lanes of one tier
-        self.overflow_rows: tuple[tuple[Lane, int, int], ...] = ()
+        # The quick path of `peek`: uncapped lanes of the lowest tier, (lane, head start << 24) while rates are equal,
+        # else as (lane, a, b) in `mixed_rows` and without overflow.
+        self.rows: tuple[tuple[Lane, int], ...] = ()
+        self.overflow_rows: tuple[tuple[Lane, int], ...] = ()
+        self.mixed_rows: tuple[tuple[Lane, int, int], ...] = ()
         self.watched: tuple[Lane, ...] = ()  # all other lanes: the quick path is right while they are empty
-        self.even = True  # rates are equal: quick rows then hold the head start << 24 instead of a
         self.theta = skills.theta_ms
 
 
@@ -273,16 +283,14 @@ class Views:
         lowest = min((rule.tier for rule in self._classes if rule.cap is None), default=0)
         plain = [rule.tier == lowest and rule.cap is None for rule in self._classes]
         rates = [rule.rate for rule, quick in zip(self._classes, plain, strict=True) if quick]
-        held.even = len(dict.fromkeys(rates)) == 1 and held.skills.handicap % rates[0] == 0
-        held.rows = tuple(self._quick(held, row) for row in held.primary if plain[row[3]])
-        over = held.overflow if held.even else ()
-        held.overflow_rows = tuple(self._quick(held, row) for row in over if plain[row[3]])
+        even = len(dict.fromkeys(rates)) == 1 and held.skills.handicap % rates[0] == 0
+        quick = [row for row in held.primary if plain[row[3]]]
+        quick_overflow = [row for row in held.overflow if even and plain[row[3]]]
+        held.rows = tuple((lane, (lead // rate) << SERIAL_BITS) for lane, lead, rate, _, _ in quick if even)
+        held.overflow_rows = tuple((lane, (lead // rate) << SERIAL_BITS) for lane, lead, rate, _, _ in quick_overflow)
+        held.mixed_rows = () if even else tuple(row[:3] for row in quick)
         watched = [row[0] for row in (*held.primary, *held.overflow) if not plain[row[3]]]
-        held.watched = tuple(watched if held.even else [*watched, *(row[0] for row in held.overflow)])
-
-    def _quick(self, held: Profile, row: Row) -> tuple[Lane, int, int]:
-        lane, lead, rate, _, _ = row
-        return lane, (lead // rate) << SERIAL_BITS if held.even else lead, rate
+        held.watched = tuple(watched if even else [*watched, *(row[0] for row in held.overflow)])
 
     def _rows(self, view: int, handicap: int) -> tuple[Row, ...]:
         return tuple(
