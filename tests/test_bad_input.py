@@ -318,10 +318,10 @@ def test_a_comment_with_a_number_in_it_is_dropped_and_the_rating_counts(stage: S
 @pytest.mark.parametrize("topic", ["jh/v1/h 1/quiet/event", "jh/v1/_x/quiet/event", "jh/v1/h1/_quiet/state"])
 def test_a_topic_that_is_none_is_counted_and_kept(stage: Stage, topic: str) -> None:
     async def scenario(device: Device) -> None:
-        name = 'jiaohao_wire_rejected_total{reason="topic"}'
+        name, commits = 'jiaohao_wire_rejected_total{reason="topic"}', "jiaohao_journal_commits_total"
         before = await stage.metrics()
         await device.send(topic, event(1))
-        await stage.until(lambda found: found[name] == before[name] + 1)
+        await stage.until(lambda found: found[name] == before[name] + 1 and found[commits] > before[commits])
 
     asyncio.run(stage.play(scenario))
     ((reason,),) = stage.stored("SELECT reason FROM letter WHERE topic = ?", topic)
