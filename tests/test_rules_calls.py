@@ -61,7 +61,7 @@ def test_f16_a_second_announcement_does_not_overwrite_the_first() -> None:
     hall.hall.take_effects()
     hall.call(1)
     hall.call(2)
-    said = [(order.call, order.number, order.counter) for order in hall.hall.take_effects().orders]  # type: ignore[union-attr]
+    said = [(order.call, order.number, order.counter) for order in hall.hall.take_effects().orders]
     assert said == [(1, "A001", 1), (2, "B001", 2)]
     assert hall.ask(c.ReportCall(1, "w1", "voice")) == [t.CallAnnounced(1, "w1", "voice")]
     assert hall.ask(c.ReportCall(2, "w1", "voice")) == [t.CallAnnounced(2, "w1", "voice")]
@@ -85,7 +85,7 @@ def test_next_finishes_the_serving_and_the_device_hears_of_the_call() -> None:
     hall.send("caller-1", c.StartServing())
     answer = hall.send("caller-1", c.CallNext())
     assert kinds(hall.facts) == ["ServingFinished", "EvaluationOpened", "TicketCalled"]
-    assert (answer.call, answer.number) == (2, "A002")  # type: ignore[union-attr]
+    assert (answer.call, answer.number) == (2, "A002")
 
 
 def test_next_hears_of_the_call_even_when_a_step_of_a_plan_is_taken_before_it() -> None:
@@ -96,7 +96,7 @@ def test_next_hears_of_the_call_even_when_a_step_of_a_plan_is_taken_before_it() 
     hall.send("caller-1", c.StartServing())
     answer = hall.send("caller-1", c.CallNext())
     assert kinds(hall.facts) == ["ServingFinished", "EvaluationOpened", "TicketTaken", "TicketCalled"]
-    assert answer.number == "A002"  # type: ignore[union-attr]
+    assert answer.number == "A002"
     assert hall.state.tickets[3].number == "B001"
 
 
@@ -163,6 +163,18 @@ def test_a_picked_call_says_so_and_is_not_in_the_ring() -> None:
     assert (called.picked, called.why.rule, called.why.contested) == (True, "picked", False)
     assert not any(any(ring) for ring in hall.state.pool.rings().values())
     assert opened(calling={"picking": False}).refused(c.CallTicket(1, 1)) == "picking_forbidden"
+
+
+def test_a_picked_call_does_not_make_room_for_the_next_green_one() -> None:
+    """One contested green of three ranked calls: a picked one in between is none of the three."""
+    hall = opened()
+    ordinary = [hall.take("tax").ticket for _ in range(4)]
+    green = [hall.take("tax", cls="green").ticket for _ in range(2)]
+    order = []
+    for picked in (0, ordinary[3], 0, 0, 0):
+        order.append(hall.ask(c.CallTicket(picked, 2))[-1].ticket if picked else hall.call(2).ticket)
+        hall.ask(c.FinishServing(2))
+    assert order == [green[0], ordinary[3], ordinary[0], ordinary[1], green[1]]
 
 
 def test_a_released_ticket_waits_where_it_was() -> None:

@@ -150,6 +150,8 @@ def test_the_window_ends_and_an_unrated_serving_is_said_to_be_unrated() -> None:
     hall.at_ms = due_ms - 1
     hall.due()
     assert hall.state.evaluations[1].state.name == "OPENED"
+    (late,) = hall.hall.decide(c.SubmitEvaluation(1, 1), due_ms)
+    assert late.reason == "window_over"
     assert f.EvaluationExpired(1) in hall.wait(1)
     assert rejected(hall, c.SubmitEvaluation(1, 1)) == "window_over"
     assert hall.refused(c.ReportShown(1)) == "wrong_state"
