@@ -6,7 +6,7 @@ full or busy: the same batch again, nothing overtakes it ─▶ heads advance on
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
@@ -72,7 +72,8 @@ class SqliteJournal:
         self._last, self._seal, self._heads = tail.last, tail.seal, tail.heads
         self._words, self._published = Words(tail.texts), tail.published
         self._unsaved: dict[str, int] = {}
-        self._writing: asyncio.Future[None] | None = None
+        self._turn = asyncio.Lock()  # one transaction after the other, also while one is retried
+        self._closing = asyncio.Event()
         self._failed: BaseException | None = None
         self._grown = 0
         self._marked = tail.last
@@ -105,18 +106,16 @@ class SqliteJournal:
     async def append(self, parts: Sequence[Part]) -> None:
         """Durable on return: all parts or none. Fenced, nothing written. A part stored before, byte for byte, is done.
 
-        Cancelling the caller does not tear the transaction; whoever appends next waits for it.
+        A cancelled caller still waits for the commit that is under way, at most: nothing is torn, memory follows.
         """
-        await self._in_turn(lambda: self._append(parts))
+        async with self._turn:
+            self._refuse_after_failure()
+            await self._append(parts)
 
-    async def _in_turn(self, work: Callable[[], Coroutine[None, None, None]]) -> None:
-        """One transaction after the other, also while one is retried. After a failure nothing is written any more."""
-        while self._writing is not None and not self._writing.done():
-            await asyncio.wait({self._writing})
+    def _refuse_after_failure(self) -> None:
+        """After an error that does not pass nothing is written any more: its outcome is unknown."""
         if self._failed is not None:
             raise self._failed
-        self._writing = asyncio.ensure_future(work())
-        await asyncio.shield(self._writing)
 
     async def _append(self, parts: Sequence[Part]) -> None:
         parts = await self._unseen(parts)
@@ -125,6 +124,10 @@ class SqliteJournal:
             return
         try:
             await self._write(batch, [part.hall for part in parts])
+        except asyncio.CancelledError:
+            if batch.durable:
+                self._advance(batch, parts)
+            raise
         except BaseException as error:
             self._failed = error
             raise
@@ -187,7 +190,7 @@ class SqliteJournal:
         while True:
             try:
                 self._count(counted)
-                await self._lane.run(job)
+                await self._whole(job)
                 break
             except engine.DatabaseError as error:
                 name = engine.error_name(error)
@@ -195,10 +198,35 @@ class SqliteJournal:
                     raise
             self.stats.retries[name] = self.stats.retries.get(name, 0) + 1
             self.listener.retry(name)
-            await asyncio.sleep(wait)
+            await self._pause(wait)
             wait, retried = then, True
         if retried:
             self.listener.recovered()
+
+    async def _whole(self, job: Callable[[Connection], None]) -> None:
+        """A hop that is waited for to its end even by a cancelled caller; an error then is not lost."""
+        errors: list[BaseException] = []
+
+        def watched(db: Connection) -> None:
+            try:
+                job(db)
+            except BaseException as error:
+                errors.append(error)
+                raise
+
+        try:
+            await self._lane.run(watched)
+        except asyncio.CancelledError:
+            await asyncio.shield(asyncio.ensure_future(self._lane.run(lambda db: None)))  # its turn comes after the job
+            if errors and not engine.error_name(errors[0]).startswith(PASSING):
+                self._failed = errors[0]
+            raise
+
+    async def _pause(self, seconds: float) -> None:
+        """Wait before the next try; closing gives it up."""
+        with suppress(TimeoutError):
+            await asyncio.wait_for(self._closing.wait(), seconds)
+            raise asyncio.CancelledError("the journal is closed")
 
     def _count(self, appending: bool) -> None:
         if appending:
@@ -270,7 +298,9 @@ class SqliteJournal:
 
     async def save(self, hall: str, hall_seq: int, data: bytes, *, fmt: int = 1) -> None:
         """Store a whole state and keep the newest three. Full and busy are retried like a batch."""
-        await self._in_turn(lambda: self._save(hall, hall_seq, data, fmt))
+        async with self._turn:
+            self._refuse_after_failure()
+            await self._save(hall, hall_seq, data, fmt)
 
     async def _save(self, hall: str, hall_seq: int, data: bytes, fmt: int) -> None:
         head, number = self._heads.get(hall, 0), self._words[hall]
@@ -342,11 +372,15 @@ class SqliteJournal:
 
     async def _stop(self) -> None:
         """End the tasks; store what was only kept in memory, unless the journal has failed."""
-        for task in (self._marking, self._writing):
-            if task is not None:
-                task.cancel()
-                with suppress(asyncio.CancelledError, Exception):
-                    await task
+        self._closing.set()
+        self._marking.cancel()
+        with suppress(asyncio.CancelledError):
+            await self._marking
+        async with self._turn:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        """The published marks that no batch took along, and the last mark."""
         if self._failed is None:
             if self._unsaved:
                 batch = self._batch(())

@@ -21,7 +21,7 @@ assert [Row._fields[at] for at in (0, 1, 2, 5, 6)] == ["at_ms", "kind", "v", "ds
 
 INSERT_ROW: Final = "INSERT INTO journal VALUES(?,?,?,?,?,?,?,?,?,?)"
 INSERT_BATCH: Final = "INSERT INTO batch(last, first, epoch, at_ms, crc, chain) VALUES(?,?,?,?,?,?)"
-INSERT_WORD: Final = "INSERT INTO word VALUES(?,?)"
+INSERT_WORD: Final = "INSERT OR IGNORE INTO word VALUES(?,?)"  # a cancelled snapshot may have stored it
 INSERT_LETTER: Final = "INSERT INTO letter(at_ms, topic, reason, digest, payload, seq) VALUES(?,?,?,?,?,?)"
 DROP_LETTERS: Final = "DELETE FROM letter WHERE id <= (SELECT max(id) FROM letter) - ?"
 UPSERT_META: Final = "INSERT INTO meta VALUES(?,?) ON CONFLICT(k) DO UPDATE SET v = excluded.v"
@@ -77,6 +77,7 @@ class Batch:
     meta: tuple[tuple[str, int], ...] = ()
     letters: tuple[Letter, ...] = ()
     seal: Seal | None = None
+    durable: bool = False
 
     def stored(self) -> Iterator[tuple[Any, ...]]:
         """Rows as they are inserted, made one by one in C: a list of them would wake the garbage collector."""
@@ -95,6 +96,7 @@ def write(db: Store, batch: Batch) -> None:
         db.execute("BEGIN IMMEDIATE")
         fill(db, batch)
         db.execute("COMMIT")
+        batch.durable = True
     except BaseException:
         if db.in_transaction:  # a full disk has rolled back by itself
             db.execute("ROLLBACK")
