@@ -68,6 +68,16 @@ def note_call(state: HallState, ticket: Ticket, fact: TicketCalled) -> None:
     model_of(state, view).note_call(fact.waited_ms, *told, ticket.ahead_told)
 
 
+def note_skills(state: HallState, before: int, after: int) -> None:
+    """A counter moved between two sets of services: how fast each is served is unknown again."""
+    if not state.pool.has_view(before):
+        state.waits.pop(before, None)
+    for view in dict.fromkeys((before, after)):
+        model = state.waits.get(view)
+        if model is not None:
+            model.renew()
+
+
 def note_completion(state: HallState, counter: Counter, at_ms: int) -> None:
     """A counter is free again."""
     view = state.pool.view_of(counter.profile)

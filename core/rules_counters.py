@@ -3,6 +3,7 @@
 from core.commands import PauseCounter, ResumeCounter, SetSkills, SignOffStaff, SignOnStaff
 from core.counter import CounterState
 from core.facts import CounterPaused, CounterResumed, CounterSkillsSet, StaffSignedOff, StaffSignedOn
+from core.forecast import note_skills
 from core.policy import MINUTE_MS
 from core.ranking import Skills
 from core.refusals import Refusal
@@ -108,5 +109,7 @@ def skills_set(state: HallState, fact: CounterSkillsSet, at_ms: int) -> None:
         overflow=tuple(index[code][0] for code in fact.overflow),
         theta_ms=fact.theta_ms,
     )
+    before = state.pool.view_of(counter.profile)
     counter.profile = state.pool.set_profile(fact.counter, skills)
     state.views_open = {}
+    note_skills(state, before, state.pool.view_of(counter.profile))

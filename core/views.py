@@ -214,6 +214,10 @@ class Views:
         """The class rules in force."""
         return self._classes
 
+    def has_view(self, view: int) -> bool:
+        """Whether a set of services is still somebody's."""
+        return view in self._views
+
     def length(self, view: int) -> int:
         """How many wait in a view."""
         return sum(map(len, self._views[view].lanes))
