@@ -154,6 +154,17 @@ def test_recalls_have_a_gap_and_a_limit() -> None:
     assert hall.refused(c.RecallTicket(1)) == "nothing_called"
 
 
+def test_each_call_has_its_own_recalls() -> None:
+    hall = opened(calling={"max_recalls": 1})
+    hall.take()
+    for call in (1, 2):
+        hall.call(1)
+        hall.at_ms += 20_000
+        assert hall.ask(c.RecallTicket(1)) == [t.TicketRecalled(call, 1, 1, 1)]
+        hall.ask(c.MissTicket(1))
+        hall.ask(c.RequeueTicket(1))
+
+
 def test_a_picked_call_says_so_and_is_not_in_the_ring() -> None:
     hall = opened()
     hall.take()

@@ -61,6 +61,21 @@ def test_skills_act_from_the_next_call_on() -> None:
     assert hall.call(1).number == "C001"
 
 
+def test_an_overflow_set_by_hand_waits_its_minutes_too() -> None:
+    hall = opened()
+    hall.ask(c.SetSkills(("si",), ("id",), 1, 5))
+    overflow = hall.take("id")
+    hall.take("si")
+    hall.take("si")
+    assert hall.call(1).service == "si"
+    hall.ask(c.FinishServing(1))
+    hall.at_ms = overflow.t_eff_ms + 300_000 - 1
+    assert hall.call(1).service == "si"
+    hall.ask(c.FinishServing(1))
+    hall.take("si")
+    assert hall.call(1).ticket == overflow.ticket
+
+
 def test_skills_name_services_and_at_least_one() -> None:
     hall = opened()
     assert hall.refused(c.SetSkills((), (), 1)) == "service_unknown"
