@@ -113,8 +113,9 @@ def due_facts(state: HallState, now_ms: int) -> list[Fact]:
             return _pending_facts(state, due_ms)
         case Due.CUTOVER:
             assert state.policy is not None
-            closing = close_facts(state) if state.day_is_open else []
-            return [*closing, DayOpened(*business_day(state.policy, now_ms))]
+            today = business_day(state.policy, now_ms)  # the same day where a policy has moved its end: it goes on
+            closing = close_facts(state) if state.day_is_open and today.day != state.day else []
+            return [*closing, DayOpened(*today)]
 
 
 def _pending_facts(state: HallState, due_ms: int) -> list[Fact]:
@@ -192,13 +193,14 @@ def _set_devices(state: HallState, policy: Policy) -> None:
 
 
 def day_opened(state: HallState, fact: DayOpened, at_ms: int) -> None:
-    """Fold a new day. The same day opened again keeps its numbers."""
+    """Fold a new day. The same day opened again keeps its numbers; one that is still open only gets another end."""
     if fact.day != state.day:
         state.numbers, state.printed, state.taken_of = {}, {}, {}
         state.tally = Tally()
+    if fact.day != state.day or not state.day_is_open:
+        state.first_ticket = state.next_ticket
     state.day, state.day_start_ms, state.day_is_open = fact.day, fact.day_start_ms, True
     state.next_cutover_ms, state.periods = fact.next_cutover_ms, fact.periods
-    state.first_ticket = state.next_ticket
     state.deadlines.add(fact.next_cutover_ms, Due.CUTOVER, fact.day)
 
 

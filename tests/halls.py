@@ -255,10 +255,13 @@ def variants() -> list[Policy]:
     )
     skilled = (msgspec.structs.replace(TIGHT.counters[0], overflow=("id",)), *TIGHT.counters[1:])
     fewer = tuple(device for device in TIGHT.devices if device.id != "caller-3")
+    later = {"cutover": "05:00"}
     return [
         TIGHT,
         changed(TIGHT, calling={"start": "explicit", "arrive_timeout_s": 60, "next_while_serving": "refuse"}),
-        changed(TIGHT, evaluation={"unrated": "default3"}, tickets={"on_print_failed": "cancel"}),
+        changed(
+            TIGHT, evaluation={"unrated": "default3"}, tickets={"on_print_failed": "cancel"}, hall={"cutover": "05:00"}
+        ),
         changed(TIGHT, calling={"picking": False}, tickets={"one_open_per_person": False}, classes=classes),
         changed(TIGHT, counters=skilled),
         changed(TIGHT, counters=TIGHT.counters[:2], services=TIGHT.services[:2], devices=fewer),

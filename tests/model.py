@@ -247,5 +247,6 @@ class Plain(Calls):
                 self.pending_at = self.day.next_cutover_ms + 1
                 return [Said("PolicyScheduled", version=self.pending.version, effective_ms=self.pending_at)]
             return [self._change(self.pending, due)]
-        closing = self._close(due) if self.open else []
+        goes_on = business_day(self.policy, at).day == self.day.day  # a policy has moved the day's end
+        closing = self._close(due) if self.open and not goes_on else []
         return [*closing, self._open(at)]

@@ -60,6 +60,19 @@ def test_f12_summer_time_has_one_cut_over_a_night() -> None:
     assert days == [20261025, 20261026, 20261027, 20261028]
 
 
+def test_a_day_whose_end_a_policy_has_moved_is_closed_once() -> None:
+    hall = opened()
+    ticket = hall.take()
+    hall.change(changed(hall={"cutover": "05:00"}))
+    hall.at_ms = CUTOVER
+    assert kinds(hall.due()) == ["DayOpened"]
+    assert (ticket.state.name, hall.state.next_cutover_ms) == ("WAITING", CUTOVER + 120 * MIN)
+    assert hall.take(number="X001").ticket == 2
+    assert hall.call(1).ticket == 1
+    assert kinds(hall.wait(120 * MIN)) == ["TicketExpired", "TicketExpired", "DayClosed", "DayOpened"]
+    assert hall.state.day == 20261124
+
+
 def test_the_counts_of_a_closed_day_are_the_conservation_law() -> None:
     hall = opened()
     for _ in range(5):
@@ -105,8 +118,8 @@ def test_a_day_closed_by_hand_is_not_closed_again_at_the_cut_over() -> None:
 
 def test_a_hall_without_a_policy_is_closed() -> None:
     hall = Hall(HallState(HALL))
-    assert [fact.reason for fact in hall.decide(c.OpenDay(0), 5)] == ["hall_closed"]  # type: ignore[attr-defined]
-    assert [fact.reason for fact in hall.decide(c.TakeTicket("si"), 5)] == ["service_unknown"]  # type: ignore[attr-defined]
+    assert [fact.reason for fact in hall.decide(c.OpenDay(0), 5)] == ["hall_closed"]
+    assert [fact.reason for fact in hall.decide(c.TakeTicket("si"), 5)] == ["service_unknown"]
     assert hall.due(1 << 60) is None
 
 
