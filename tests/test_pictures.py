@@ -60,7 +60,7 @@ def test_a_keypad_counts_who_waits_for_it_and_who_is_held_and_tells_why() -> Non
     assert (picture.number, picture.status, picture.waiting, picture.held) == ("A002", "calling", 1, 1)
     assert picture.why["en"].startswith("A002") and "A002" in picture.why["zh"]
     hall.ask(c.StartServing(1))
-    assert shown(hall, "caller-1").why == {}  # type: ignore[union-attr]
+    assert shown(hall, "caller-1").why == {}
 
 
 def test_a_reason_outlives_a_policy_that_drops_a_class() -> None:
@@ -85,7 +85,7 @@ def test_an_evaluator_asks_after_a_finish_until_it_is_answered_or_the_next_count
     hall.ask(c.SubmitEvaluation(1, 5))
     assert shown(hall, "ev-1") == EvaluatorPicture(1, "idle", "staff-1", 0, 0, "gov@3")
     hall.ask(c.PauseCounter(1))
-    assert shown(hall, "ev-1").phase == "paused"  # type: ignore[union-attr]
+    assert shown(hall, "ev-1").phase == "paused"
     hall.ask(c.SignOffStaff(1))
     assert shown(hall, "ev-1") == EvaluatorPicture(1, "signed_out", "", 0, 0, "gov@3")
 
@@ -106,7 +106,7 @@ def test_a_kiosk_shows_places_left() -> None:
     hall.take("si")
     assert shown(hall, "kiosk-1") == KioskPicture(True, [("si", 1, 39), ("tax", 0, -1), ("id", 0, -1)])
     hall.ask(c.CloseDay())
-    assert shown(hall, "kiosk-1").open is False  # type: ignore[union-attr]
+    assert shown(hall, "kiosk-1").open is False
 
 
 @pytest.mark.parametrize("kind", ["voice", "peripheral", "sensor", "caller", "counter_screen", "evaluator"])

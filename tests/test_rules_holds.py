@@ -92,7 +92,7 @@ def test_a_transfer_frees_the_counter_from_every_state(state: str) -> None:
     for step in steps.get(state, [c.CallNext(1), c.HoldTicket(1)]):
         hall.ask(step)
     (fact,) = hall.ask(c.TransferTicket("id", ticket=1))
-    assert fact.counter == (1 if state in ("called", "serving") else 0)  # type: ignore[attr-defined]
+    assert fact.counter == (1 if state in ("called", "serving") else 0)
     assert (ticket.state, hall.state.counters[1].ticket, hall.state.held) == (State.WAITING, 0, {})
     assert hall.call(3).ticket == 1
     assert hall.refused(c.CallNext(1)) == "nothing_eligible"

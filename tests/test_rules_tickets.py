@@ -35,7 +35,7 @@ def test_f10_a_double_press_is_one_ticket() -> None:
     hall = opened()
     assert isinstance(hall.send("kiosk-1", c.TakeTicket("si")), TicketAnswer)
     hall.at_ms += 1499
-    assert hall.send("kiosk-1", c.TakeTicket("si")) == RefusedAnswer(reason="pressed_twice")  # type: ignore[arg-type]
+    assert hall.send("kiosk-1", c.TakeTicket("si")) == RefusedAnswer(reason="pressed_twice")
     assert isinstance(hall.send("kiosk-1", c.TakeTicket("tax")), TicketAnswer)
     assert isinstance(hall.send("kiosk-2", c.TakeTicket("si")), TicketAnswer)
     hall.at_ms += 1
@@ -58,7 +58,7 @@ def test_f9_a_failed_print_is_a_fact_and_the_slip_can_be_printed_again() -> None
     hall.send("kiosk-1", c.ReprintTicket(1))
     assert hall.facts == [t.TicketReprinted(1, 1)]
     (order,) = hall.hall.take_effects().orders
-    assert (order.device, order.ticket) == ("kiosk-1", 1)  # type: ignore[union-attr]
+    assert (order.device, order.ticket) == ("kiosk-1", 1)
     hall.ask(c.ReprintTicket(1))
     assert hall.refused(c.ReprintTicket(1)) == "reprint_limit"
     assert hall.ask(c.ReportPrint(1)) == [t.TicketPrinted(1)]
