@@ -255,7 +255,6 @@ def variants() -> list[Policy]:
     )
     skilled = (msgspec.structs.replace(TIGHT.counters[0], overflow=("id",)), *TIGHT.counters[1:])
     fewer = tuple(device for device in TIGHT.devices if device.id != "caller-3")
-    later = {"cutover": "05:00"}
     return [
         TIGHT,
         changed(TIGHT, calling={"start": "explicit", "arrive_timeout_s": 60, "next_while_serving": "refuse"}),
