@@ -13,7 +13,7 @@ class VisitOpened(Fact, frozen=True):
 
 
 class VisitClosed(Fact, frozen=True):
-    """No ticket open and no step left. `once_done`: nobody was sent home for more papers."""
+    """No ticket open and none to come. `once_done`: the last was served, and nobody was sent home for more papers."""
 
     visit: int
     once_done: bool

@@ -94,9 +94,9 @@ def form(path: str, tree: ast.Module, text: str) -> Iterator[str]:
 
 
 def mirror(path: str, tree: ast.Module, text: str) -> Iterator[str]:
-    """Each x.py has tests/test_x.py, or test_<package>_x.py where two packages share a name."""
+    """Each x.py has tests/test_x.py, or test_<folder>_x.py where two share a name."""
     package, stem = path.partition("/")[0], Path(path).stem
-    names = (f"tests/test_{stem}.py", f"tests/test_{package}_{stem}.py")
+    names = (f"tests/test_{stem}.py", f"tests/test_{Path(path).parent.name}_{stem}.py")
     exempt = package not in LAYERS[:3] or stem.startswith("__") or path in UNTESTED
     if not exempt and not any((ROOT / name).exists() for name in names):
         yield "has no test file"
