@@ -119,9 +119,8 @@ class Device:
         self._flight = Flight(self.outbox, timing, now_ms, self.counts)
         self._pictures = Pictures(self.counts, on_screen)
         self._orders = Orders(self.counts, self._sync)
-        self._topic = {
-            leaf: topics.build(hall, device, leaf) for leaf in ("event", "ack", "command", "state", "screen")
-        }
+        leaves = ("event", "ack", "command", "state", "screen")
+        self._topic = {leaf: topics.build(hall, device, leaf) for leaf in leaves}
         self._takes = {
             self._topic[topics.SCREEN]: self._pictures.take,
             self._topic[topics.ACK]: self._on_ack,
@@ -306,15 +305,13 @@ class Device:
 
     def _state(self, state: str) -> wire.State:
         boot, link = self._link
-        if state == "lost":
-            return wire.State(state, boot, link)
         return wire.State(state, boot, link, self.firmware, self.profile, self.faults)
 
     async def _say_state(self, client: _Client, state: str) -> None:
         self._birth_due = False
         if state == "ready" and self.faults:
             state = "degraded"
-        await client.publish(self._topic[topics.STATE], wire.encode(self._state(state)), qos=1, retain=True)
+        await self._put(client, topics.STATE, wire.encode(self._state(state)))
 
     # One message after the other.
 
@@ -349,15 +346,17 @@ class Device:
         return True
 
     async def _publish(self, client: _Client) -> None:
-        """Returns when the broker has it. MqttError when it does not confirm."""
+        """What is under way, or the last message."""
         self._resend_due = False
-        payload = self._flight.payload()
-        if not payload:
-            return
+        if payload := self._flight.payload():
+            await self._put(client, topics.EVENT, payload)
+
+    async def _put(self, client: _Client, leaf: str, payload: bytes) -> None:
+        """Returns when the broker has it. MqttError when it does not confirm."""
         try:
-            async with asyncio.timeout(self.timing.resend_s):
-                await client.publish(self._topic[topics.EVENT], payload, qos=1, timeout=math.inf)
-            client.hurry()
+            async with asyncio.timeout(self.timing.resend_s):  # aiomqtt's own may swallow a cancellation (3.11)
+                await client.publish(self._topic[leaf], payload, 1, leaf == topics.STATE, timeout=math.inf)
+                client.hurry()
         except TimeoutError:
             raise aiomqtt.MqttError("the broker does not confirm") from None
 

@@ -6,6 +6,7 @@ import socket
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from math import inf
 from typing import Any
 
 import aiomqtt
@@ -74,7 +75,7 @@ class Core:
         await self.say(device, topics.SCREEN, payload, retain=True)
 
     async def say(self, device: str, leaf: str, payload: bytes, *, retain: bool = False) -> None:
-        await self.client.publish(topics.build(HALL, device, leaf), payload, qos=1, retain=retain)
+        await self.client.publish(topics.build(HALL, device, leaf), payload, qos=1, retain=retain, timeout=inf)
 
 
 @asynccontextmanager
@@ -134,7 +135,7 @@ class RealCore:
             *self.speaker.messages(effects, repaint=repaint),
         ]
         for one in out:
-            await self.client.publish(one.topic, one.payload, qos=1, retain=one.retain)
+            await self.client.publish(one.topic, one.payload, qos=1, retain=one.retain, timeout=inf)
 
 
 @asynccontextmanager
