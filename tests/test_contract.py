@@ -1,0 +1,129 @@
+"""devices/contract.py: the document says what the code does, and the official parser can read it."""
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any, get_args
+
+import msgspec
+import pytest
+
+from devices import contract, pictures, topics, wire
+from devices.profiles import ALLOWED
+from tests.processes import ROOT, run_cli
+
+NODE = ROOT / "tests" / "node"
+KEPT = ROOT / "deploy" / "asyncapi.yaml"
+
+
+def node_modules() -> Path:
+    """The Node packages of tests/node, installed if need be. Skips without Node; fails where servers are required."""
+    missing = [name for name in ("node", "npm") if shutil.which(name) is None]
+    why = f"{' and '.join(missing)} not installed"
+    if not missing and not (NODE / "node_modules" / "mqtt").is_dir():
+        done = subprocess.run(
+            ["npm", "ci", "--no-audit", "--no-fund", "--ignore-scripts"], cwd=NODE, capture_output=True, text=True
+        )
+        if done.returncode:
+            missing, why = ["packages"], f"npm ci failed: {done.stderr[-300:]}"
+    if missing:
+        if os.environ.get("JIAOHAO_REQUIRE_SERVERS") == "1":
+            pytest.fail(why)
+        pytest.skip(why)
+    return NODE
+
+
+def test_the_checked_in_document_is_that_of_the_code() -> None:
+    assert KEPT.read_text("utf-8") == contract.text(), "stale: run `jiaohao contract`"
+
+
+def test_the_command_writes_and_checks(tmp_path: Path) -> None:
+    out = tmp_path / "deep" / "asyncapi.yaml"
+    assert run_cli("contract", "--out", out).returncode == 0
+    assert run_cli("contract", "--out", out, "--check").returncode == 0
+    out.write_text(out.read_text("utf-8").replace("retain: false", "retain: true", 1), "utf-8")
+    stale = run_cli("contract", "--out", out, "--check")
+    assert stale.returncode == 1 and stale.stderr.splitlines()[0] == "the contract is stale"
+
+
+def test_every_command_answer_order_and_picture_of_the_wire_stands_in_it() -> None:
+    schemas = contract.document()["components"]["schemas"]
+    spoken = [*get_args(wire.Body), wire.Ack, wire.Result, wire.Ok, wire.State, *get_args(pictures.Picture)]
+    orders = (wire.VoiceSay, wire.KioskPrint, wire.Beep, wire.DeviceSync)
+    for kind in (*spoken, *orders):
+        properties = schemas[kind.__name__]["properties"]
+        assert set(properties) == {*kind.__struct_encode_fields__} | ({"type"} if kind.__struct_config__.tag else set())
+    types = {one for allowed in contract.document()["x-kinds"].values() for one in allowed}
+    assert types == {str(kind.__struct_config__.tag) for kind in get_args(wire.Body)}
+    assert set(contract.document()["x-kinds"]) == set(ALLOWED)
+
+
+def test_directions_and_bindings_are_those_of_the_topics() -> None:
+    """Retained are state and screen; the device sends what `topics.UP` names; everything is QoS 1."""
+    found = contract.document()
+    sends = {
+        one["channel"]["$ref"].rpartition("/")[2] for one in found["operations"].values() if one["action"] == "send"
+    }
+    assert sends == set(topics.UP)
+    bindings = {
+        one["channel"]["$ref"].rpartition("/")[2]: one["bindings"]["mqtt"] for one in found["operations"].values()
+    }
+    assert bindings == {leaf: {"qos": 1, "retain": leaf in ("state", "screen")} for leaf in found["channels"]}
+    assert set(bindings) == {topics.EVENT, topics.ACK, topics.COMMAND, topics.STATE, topics.SCREEN}
+    will = found["servers"]["hall"]["bindings"]["mqtt"]["lastWill"]
+    assert (will["topic"], will["qos"], will["retain"]) == ("jh/v1/{hall}/{device}/state", 1, True)
+    message = will["message"].replace("{boot}", "k7Qx21").replace("{link}", "4")
+    assert wire.decode_state(message.encode()) == wire.State("lost", "k7Qx21", 4)
+
+
+@pytest.mark.parametrize("name", contract.EXAMPLES)
+def test_examples_are_what_the_code_reads(name: str) -> None:
+    for example in contract.EXAMPLES[name]:
+        msgspec.convert(example, contract.DECODED[name])
+
+
+def test_every_reference_leads_somewhere() -> None:
+    found = contract.document()
+    for ref in re.findall(r'"\$ref": ?"(.*?)"', msgspec.json.encode(found).decode()):
+        place: Any = found
+        for step in ref.removeprefix("#/").split("/"):
+            place = place[step]
+
+
+def test_scalars_that_could_be_misread_are_quoted() -> None:
+    words = {
+        "yes": '"yes"',
+        "3.0": '"3.0"',
+        "a: b": '"a: b"',
+        "": '""',
+        "x ": '"x "',
+        "null": '"null"',
+        "plain text": "",
+    }
+    for word, quoted in words.items():
+        assert contract._scalar(word) == (quoted or word)
+    assert [contract._scalar(one) for one in (True, 1, [], {})] == ["true", "1", "[]", "{}"]
+    assert contract._lines({"a": [[1, {"b": 2}], 3]}, "") == ["a:", "  - - 1", "    - b: 2", "  - 3"]
+
+
+@pytest.mark.slow
+def test_the_official_parser_accepts_it_and_refuses_a_broken_one(tmp_path: Path) -> None:
+    def judged(path: Path) -> "subprocess.CompletedProcess[str]":
+        command = ["node", "judge.mjs", str(path)]
+        return subprocess.run(command, cwd=node_modules(), capture_output=True, text=True, timeout=50)
+
+    good = judged(KEPT)
+    assert (good.returncode, good.stdout) == (0, "channels 5 operations 5\n"), good.stderr
+    text = KEPT.read_text("utf-8")
+    broken = {
+        "no direction": ("action: send", "action: shout"),
+        "a quality of service that is none": ("qos: 1", "qos: 3"),
+        "a reference to nothing": ("#/components/messages/ack", "#/components/messages/nack"),
+    }
+    for name, (here, there) in broken.items():
+        assert here in text
+        path = tmp_path / "broken.yaml"
+        path.write_text(text.replace(here, there, 1), "utf-8")
+        assert judged(path).returncode == 1, name
