@@ -12,6 +12,8 @@ from typing import Annotated, Any, Final
 
 import typer
 
+from workers import cli_devices
+
 OK: Final = 0
 WRONG: Final = 1
 USAGE: Final = 2
@@ -26,6 +28,7 @@ app = typer.Typer(
     add_completion=False,
     pretty_exceptions_enable=False,
 )
+cli_devices.attach(app)
 
 
 def main() -> None:
