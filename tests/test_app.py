@@ -207,9 +207,10 @@ def test_an_idle_hall_is_alive(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) 
     async def scenario() -> None:
         async with running(tmp_path) as app:
             monkeypatch.setattr(app.link, "ready", lambda: True)
+            moved = [app.dispatcher.moved_at]
             for _ in range(3):
-                moved_at = app.dispatcher.moved_at
-                await until(lambda before=moved_at: app.dispatcher.moved_at > before)  # type: ignore[misc]
+                await until(lambda: app.dispatcher.moved_at > moved[-1])
+                moved.append(app.dispatcher.moved_at)
                 assert app.alive()
             monkeypatch.setattr(app.dispatcher, "restless", lambda: False)
             monkeypatch.setattr(application, "QUIET_S", 1e9)

@@ -5,9 +5,9 @@ Each row of the table: what is sent, what the device hears, what is counted, wha
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable, Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -19,160 +19,18 @@ import pytest
 
 from bench.load import hall_policy
 from core.policy import DevicePart
-from core.window import BOOTS, REACH
+from tests.bad_input import IDENTITY, PHONE, REPRINT, ROWS, TAKE, Row, event, many
 from tests.brokers import RunningBroker
 from tests.processes import Served
 from workers import engine
-from workers.desk import LETTER_MAX
 from workers.recovery import newest_file
 
-PHONE, IDENTITY = "13812345678", "11010519491231002X"
-TAKE = {"type": "ticket.take", "service": "s1"}
-REPRINT = {"type": "ticket.reprint", "ticket": 999_999}
 TIMEOUT_S = 15
-
-
-def event(seq: int, body: object = TAKE, **more: Any) -> bytes:
-    return json.dumps({"boot": "boot", "seq": seq, "body": body} | more).encode()
-
-
-def many(*events: bytes) -> bytes:
-    return b"[" + b",".join(events) + b"]"
-
-
-@dataclass(frozen=True)
-class Row:
-    """One row. `hears`: (seq, "ok" or reason) of each result; `fault`; counters by name; how many facts and letters.
-
-    `whole`: the letter is the payload, else its first KiB, or only its length where it is secret.
-    """
-
-    name: str
-    sends: Sequence[bytes]
-    hears: Sequence[tuple[int, str]] = ()
-    fault: str = ""
-    counts: dict[str, int] = field(default_factory=dict)
-    facts: int = 0
-    letters: Sequence[str] = ()
-    kept: Callable[[bytes], bytes] = lambda payload: payload[:LETTER_MAX]
-    kind: str = "kiosk"
-    device: str = ""
-    hall: str = "h1"
-    keep: bool = False
-    good_after: bool = True
-
-    @property
-    def sender(self) -> str:
-        return self.device or "d-" + self.name.replace(" ", "-")
-
-
-def rejected(reason: str, count: int = 1) -> dict[str, int]:
-    return {f'jiaohao_wire_rejected_total{{reason="{reason}"}}': count}
-
-
-def refused(reason: str, count: int = 1) -> dict[str, int]:
-    return {f'jiaohao_refused_total{{reason="{reason}"}}': count}
-
-
-def fault(name: str, payload: bytes, word: str, counted: str) -> Row:
-    return Row(name, [payload], fault=word, counts=rejected(counted), letters=[word])
-
-
-def refusal(name: str, payload: bytes, word: str, counted: str, **more: Any) -> Row:
-    counts = rejected(counted) | refused(word)
-    return Row(name, [payload], [(7, word)], counts=counts, facts=1, letters=[word], **more)
-
-
-SECRET: dict[str, Any] = {"kept": lambda payload: b"%d bytes" % len(payload)}
-ROWS = [
-    fault("not json", b"no json", "not_json", "syntax"),
-    fault("bad utf-8", b'{"boot":"\xff\xfe"}', "not_json", "syntax"),
-    fault("empty", b"", "not_json", "syntax"),
-    fault("too deep", b"[" * 12_000, "not_json", "syntax"),
-    refusal("field missing", event(7, {"type": "ticket.take"}), "bad_field", "schema"),
-    refusal("wrong type", event(7, TAKE | {"service": 3}), "bad_field", "schema"),
-    fault("seq out of range", event(2**53), "bad_field", "schema"),
-    fault("no seq", b'{"boot":"boot","body":{"type":"ticket.take"}}', "bad_field", "schema"),
-    refusal("unknown type", event(7, {"type": "ticket.fly"}), "unknown_kind", "unknown_kind"),
-    Row(
-        "one bad in an array",
-        [many(event(7, REPRINT), event(8, {"type": "ticket.take"}), event(9, REPRINT))],
-        [(7, "ticket_unknown"), (8, "bad_field"), (9, "ticket_unknown")],
-        counts=rejected("schema") | refused("bad_field") | refused("ticket_unknown", 2),
-        facts=3,
-        letters=["bad_field"],
-    ),
-    fault("array of none", b"[]", "bad_batch", "schema"),
-    fault("array of too many", many(*(event(seq, REPRINT) for seq in range(1, 66))), "bad_batch", "schema"),
-    refusal("too large", event(7, TAKE | {"x": "y" * 20_000}), "too_large", "size"),
-    fault("too large without seq", b"x" * 20_000, "too_large", "size"),
-    Row(
-        "unknown device",
-        [event(7)],
-        [(7, "device_unknown")],
-        counts=rejected("identity"),
-        letters=["device_unknown"],
-        device="stranger-1",
-        keep=True,
-        good_after=False,
-    ),
-    Row(
-        "wrong hall",
-        [event(7)],
-        [(7, "wrong_hall")],
-        counts=rejected("identity"),
-        letters=["wrong_hall"],
-        hall="h9",
-        keep=True,
-        good_after=False,
-    ),
-    Row(
-        "type not in the profile",
-        [event(7, {"type": "ticket.call_next"})],
-        [(7, "forbidden")],
-        counts=rejected("identity") | refused("forbidden"),
-        facts=1,
-    ),
-    refusal("personal data", event(7, TAKE | {"number": PHONE}), "personal_data", "personal_data", **SECRET),
-    refusal("identity number", event(7, TAKE | {"assisted_by": IDENTITY}), "personal_data", "personal_data", **SECRET),
-    Row("clock off", [event(7, age_ms=-5), event(8, age_ms=10**15, sent_ms=-1)], [(7, "ok"), (8, "ok")], facts=2),
-    Row(
-        "number skipped",
-        [event(7, REPRINT), event(7 + 2 * REACH, REPRINT), event(9, REPRINT)],
-        [(7, "ticket_unknown"), (7 + 2 * REACH, "ticket_unknown"), (9, "seq_old")],
-        counts=refused("seq_old") | refused("ticket_unknown", 2),
-        facts=3,
-        letters=["seq_old"],
-        kept=lambda payload: payload,
-        good_after=False,
-    ),
-    Row(
-        "number used twice",
-        [event(7, REPRINT), event(7)],
-        [(7, "ticket_unknown"), (7, "seq_reused")],
-        counts=rejected("identity") | refused("seq_reused") | refused("ticket_unknown"),
-        facts=2,
-    ),
-    Row(
-        "boot of long ago",
-        [*(event(7, REPRINT, boot=f"life-{life}") for life in range(BOOTS + 1)), event(8, boot="life-0")],
-        [*[(7, "ticket_unknown")] * (BOOTS + 1), (8, "boot_retired")],
-        counts=rejected("identity") | refused("boot_retired") | refused("ticket_unknown", BOOTS + 1),
-        facts=BOOTS + 2,
-    ),
-    Row(
-        "resend",
-        [event(7), event(7), event(7)],
-        [(7, "ok")] * 3,
-        counts={"jiaohao_duplicates_total": 2},
-        facts=1,
-    ),
-]
 
 
 @dataclass
 class Stage:
-    """A broker and the process; `seen` counts what this module has counted."""
+    """A broker and the process."""
 
     broker: RunningBroker
     served: Served
@@ -380,28 +238,30 @@ def test_random_bytes_stop_nothing(stage: Stage) -> None:
     assert letters <= 20, "ten a minute, whatever comes"
 
 
+def entries(text: str, seq: int) -> Iterator[bytes]:
+    """A text where a device could put it."""
+    yield f"call me: {text}".encode()
+    yield event(seq, {"type": "x", "who": text})
+    yield json.dumps(
+        {"boot": "boot", "seq": seq, "body": {"type": "ticket.take", "service": text}}, ensure_ascii=False
+    ).encode()
+    for at, name in enumerate(("number", "assisted_by", "lang", "class", "person_ref", "plan", "visit"), 1):
+        body = TAKE | {name: [text] if name == "plan" else text}
+        yield json.dumps({"boot": "boot", "seq": seq + at, "body": body}, ensure_ascii=False).encode()
+    yield many(event(seq + 20, {"type": "evaluation.submit", "comment": text, "option_set": text}), b"3")
+    yield text.encode()
+    yield event(1, TAKE, boot=text)
+
+
 def test_personal_data_sent_through_every_entry_is_found_nowhere(stage: Stage) -> None:
     """Topics, logs, metrics, and every byte of the data directory."""
     spoken: list[tuple[str, bytes]] = []
     texts = (PHONE, IDENTITY, "138 1234 5678", "１３８１２３４５６７８")
 
-    def payloads(text: str, seq: int) -> Iterator[bytes]:
-        yield f"call me: {text}".encode()
-        yield event(seq, {"type": "x", "who": text})
-        yield json.dumps(
-            {"boot": "boot", "seq": seq, "body": {"type": "ticket.take", "service": text}}, ensure_ascii=False
-        ).encode()
-        for at, name in enumerate(("number", "assisted_by", "lang", "class", "person_ref", "plan", "visit"), 1):
-            body = TAKE | {name: [text] if name == "plan" else text}
-            yield json.dumps({"boot": "boot", "seq": seq + at, "body": body}, ensure_ascii=False).encode()
-        yield many(event(seq + 20, {"type": "evaluation.submit", "comment": text, "option_set": text}), b"3")
-        yield text.encode()
-        yield event(1, TAKE, boot=text)
-
     async def scenario(device: Device) -> None:
         before = await stage.metrics()
         for at, text in enumerate(texts):
-            for payload in payloads(text, 100 * (at + 1)):
+            for payload in entries(text, 100 * (at + 1)):
                 await device.send("jh/v1/h1/private/event", payload)
                 await device.send("jh/v1/h9/private/event", payload)
             for name in ("fw", "profile", "boot", "state"):

@@ -1,96 +1,27 @@
 """workers/desk.py: one hall at work, fed by hand: what is recorded, kept and answered for each kind of input."""
 
 import json
-from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import Any, get_args
+from typing import get_args
 
-import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import commands as c
-from core.fact import Cause, Fact
 from core.hall import Hall
-from core.record import decode
 from core.refusals import Refusal
 from core.state import HallState
 from core.window import BOOTS, REACH
 from devices import wire
 from devices.profiles import ALLOWED
+from tests.desks import TAKE, AtWork, event, example
 from tests.halls import HALL, MIN, MORNING, opened
 from workers.desk import FAULT_GAP_MS, LETTER_MAX, LETTERS_A_MINUTE, RESULTS_MAX, Desk
-from workers.ports import Letter, Row
+from workers.ports import Letter
 from workers.tallies import Tallies
 
-PHONE, IDENTITY = "13812345678", "11010519491231002X"
-TAKE = {"type": "ticket.take", "service": "si"}
-ACK = msgspec.json.Decoder(wire.Ack)
-
-
-def event(seq: int, body: dict[str, Any] | None = None, **more: Any) -> bytes:
-    return json.dumps({"boot": "boot", "seq": seq, "body": body or TAKE} | more).encode()
-
-
-@dataclass
-class AtWork:
-    """A desk, what it has recorded since the start, and what it has said. `before`: what was asked before it."""
-
-    before: tuple[c.Command, ...] = ()
-    at_ms: int = MORNING
-    rows: list[Row] = field(default_factory=list)
-    letters: list[Letter] = field(default_factory=list)
-    said: list[tuple[str, wire.Ack]] = field(default_factory=list)
-    bytes_said: list[bytes] = field(default_factory=list)
-
-    def __post_init__(self) -> None:
-        self.driven = opened()
-        for command in self.before:
-            self.driven.ask(command)
-        self.desk = Desk(self.driven.hall, Tallies())
-        self.tallies = self.desk.tallies
-        self.start = self.driven.state.n
-
-    @property
-    def state(self) -> HallState:
-        return self.driven.state
-
-    def hear(self, payload: bytes, device: str = "kiosk-1", *, leaf: str = "event") -> list[wire.Result]:
-        """One message and its commit; the results for the device."""
-        into = self.desk.event if leaf == "event" else self.desk.status
-        into(device, f"jh/v1/{HALL}/{device}/{leaf}", payload, self.at_ms)
-        return [result for who, ack in self.commit() if who == device for result in ack.results]
-
-    def commit(self) -> list[tuple[str, wire.Ack]]:
-        part = self.desk.part()
-        if part is not None:
-            assert part.expected == self.start + len(self.rows)
-            self.rows += part.facts
-            self.letters += part.letters
-        outgoing = self.desk.answers(lambda: self.at_ms)
-        new = [(one.topic.split("/")[3], ACK.decode(one.payload)) for one in outgoing]
-        self.bytes_said += [one.payload for one in outgoing]
-        assert not any(one.retain or one.n for one in outgoing)
-        self.said += new
-        return new
-
-    def faults(self) -> list[tuple[str, str]]:
-        return [(device, ack.fault) for device, ack in self.said if ack.fault]
-
-    def facts(self) -> list[Fact]:
-        return [decode(row.kind, row.v, row.payload)[0] for row in self.rows]
-
-    def names(self) -> list[str]:
-        return [type(fact).__name__ for fact in self.facts()]
-
-    def folded(self) -> str:
-        """The digest of the opening and of the recorded rows alone."""
-        hall = self.driven.replayed()
-        for row in self.rows:
-            fact, body, _ = decode(row.kind, row.v, row.payload)
-            hall.evolve(fact, row.at_ms, Cause(row.device, row.boot, row.dseq, body) if row.device else None)
-        return hall.state.digest()
+PHONE = "13812345678"
 
 
 # Good input.
@@ -136,15 +67,6 @@ def test_every_command_of_the_wire_is_either_a_kind_s_own_or_forbidden_to_it(kin
         (result,) = a.hear(event(seq, example(body)), "dev")
         command = c.SubmitEvaluation if body is wire.Rate else body
         assert (result.refused == "forbidden") is (command not in ALLOWED[kind]), body
-
-
-def example(kind: type[msgspec.Struct], **texts: str) -> dict[str, Any]:
-    """A body of this kind with what it requires."""
-    filled: dict[str, Any] = {"type": kind.__struct_config__.tag}
-    for one in msgspec.structs.fields(kind):
-        if one.required:
-            filled[one.encode_name] = "si" if one.type is c.Id else 1
-    return filled | texts
 
 
 def test_a_quarantined_device_is_answered_and_its_rating_keeps_its_level() -> None:
@@ -366,90 +288,6 @@ def test_as_many_of_the_longest_results_as_are_put_together_fit_one_ack() -> Non
     for one in longest:
         ack = wire.Ack("b" * 32, 10**13, [one] * RESULTS_MAX)
         assert len(wire.encode(ack)) <= wire.MAX_PAYLOAD, one
-
-
-# Privacy: identity and phone numbers through everything a device can say.
-
-PERSONAL = [PHONE, IDENTITY, "138-1234-5678", "+86 138 1234 5678", "１３８１２３４５６７８"]
-TEXTS = [
-    (kind, one.encode_name)
-    for kind in get_args(wire.Body)
-    for one in msgspec.structs.fields(kind)
-    if "str" in str(one.type)
-]
-assert len(TEXTS) >= 30, "the texts of the catalogue were found"
-
-
-def everything(a: AtWork) -> bytes:
-    """All that leaves the desk."""
-    rows = b"".join(row.payload + f"{row.device} {row.boot}".encode() for row in a.rows)
-    letters = b"".join(letter.payload + letter.topic.encode() + letter.reason.encode() for letter in a.letters)
-    return rows + letters + b"".join(a.bytes_said) + a.state.snapshot()
-
-
-@pytest.mark.parametrize("text", PERSONAL)
-@pytest.mark.parametrize(("kind", "name"), TEXTS, ids=lambda what: getattr(what, "__name__", what))
-def test_no_text_of_a_command_brings_personal_data_in(kind: type[msgspec.Struct], name: str, text: str) -> None:
-    a = AtWork()
-    device = next(
-        {"kiosk": "kiosk-1", "caller": "caller-1", "evaluator": "ev-1", "board": "board-1"}[kind_of]
-        for kind_of in ("kiosk", "caller", "evaluator", "board")
-        if (c.SubmitEvaluation if kind is wire.Rate else kind) in ALLOWED[kind_of]
-    )
-    a.hear(event(1), "kiosk-2")
-    a.hear(event(1, {"type": "ticket.call_next"}), "caller-1")
-    a.at_ms += MIN
-    (field_,) = [one for one in msgspec.structs.fields(kind) if one.encode_name == name]
-    value = [text] if "tuple" in str(field_.type) else text
-    results = a.hear(event(2, example(kind) | {name: value}), device)
-    assert len(results) == 1, "answered in any case"
-    left = everything(a)
-    assert text.encode() not in left and PHONE.encode() not in left, f"{kind.__name__}.{name}"
-
-
-@pytest.mark.parametrize("text", PERSONAL)
-@pytest.mark.parametrize("leaf", ["event", "state"])
-def test_no_letter_brings_personal_data_in(leaf: str, text: str) -> None:
-    a = AtWork()
-    escaped = "".join(f"\\u{ord(letter):04x}" for letter in text)
-    for at, payload in enumerate(
-        [
-            f"call {text}!".encode(),
-            f'{{"who":"{text}"}}'.encode(),
-            f'{{"boot":"boot","seq":1,"body":{{"type":"x","who":"{text}"}}}}'.encode(),
-            f'{{"state":"ready","fw":"{text}"}}'.encode(),
-            f'{{"state":"ready","faults":["{text}"]}}'.encode(),
-            f'{{"state":"ready","profile":"{text}"}}'.encode(),
-            b"x" * (LETTER_MAX - 11) + text.encode(),
-            f'[{{"boot":"boot","seq":2,"body":{{"type":"evaluation.submit","comment":"{text}"}}}},3]'.encode(),
-            f"? {escaped}".encode(),
-        ]
-    ):
-        a.hear(payload, leaf=leaf)
-        left = everything(a)
-        assert text.encode() not in left and PHONE.encode() not in left and escaped.encode() not in left, at
-    assert a.letters
-
-
-@pytest.mark.parametrize("boot", [PHONE, IDENTITY, "138-1234-5678"])
-def test_a_life_is_not_named_after_a_person(boot: str) -> None:
-    a = AtWork()
-    assert a.hear(event(1, boot=boot)) == [] and a.faults() == [("kiosk-1", "personal_data")]
-    a.hear(json.dumps({"state": "ready", "boot": boot}).encode(), leaf="state")
-    told = a.desk.stranger("kiosk-9", Refusal.DEVICE_UNKNOWN, "jh/v1/h1/kiosk-9/event", event(1, boot=boot), a.at_ms)
-    a.commit()
-    assert not told and not a.rows and boot.encode() not in everything(a)
-    (result,) = a.hear(event(1, boot="a13812345678b"))
-    assert result.ok is not None, "one that only looks so by chance is let alone"
-
-
-def test_a_topic_that_is_a_phone_number_is_masked_in_its_letter() -> None:
-    a = AtWork()
-    a.desk.stranger(PHONE, Refusal.DEVICE_UNKNOWN, f"jh/v1/{HALL}/{PHONE}/event", b"{}", a.at_ms)
-    a.desk.astray(f"jh/v1/{PHONE}/{'x' * 5000}", b"{}", a.at_ms)
-    a.commit()
-    assert [PHONE in letter.topic for letter in a.letters] == [False, False]
-    assert len(a.letters[1].topic) == 256
 
 
 # Anything at all.

@@ -1,9 +1,6 @@
 """workers/dispatcher.py: the order of the promise, told by recording fakes of what stands around it."""
 
-import asyncio
-from collections.abc import AsyncIterator, Callable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Sequence
 
 import msgspec
 import pytest
@@ -14,104 +11,14 @@ from core.hall import Hall
 from core.policy import digest, document
 from core.record import decode
 from core.state import HallState
-from devices import topics, wire
+from devices import topics
+from tests.desks import ACK, Around, around, said
 from tests.halls import HALL, MIN, MORNING, POLICY, Driven, changed, opened
-from workers.dispatcher import Dispatcher
-from workers.ports import Input, Outgoing, Part, Row
-from workers.tallies import Tallies
-
-TAKE = '"type":"ticket.take","service":"si"'
-ACK = msgspec.json.Decoder(wire.Ack)
-
-
-def said(device: str, seq: int, body: str = TAKE, *, hall: str = HALL, at_ms: int = MORNING) -> Input:
-    payload = f'{{"boot":"boot","seq":{seq},"body":{{{body}}}}}'
-    return Input(topics.build(hall, device, topics.EVENT), payload.encode(), at_ms, False)
+from workers.ports import Input, Part
 
 
 class DiskBroken(Exception):
     """What a journal raises when it cannot go on."""
-
-
-@dataclass
-class Around:
-    """Inbox, journal, outbox and upkeep of one dispatcher; everything it does to them, in order, is `log`."""
-
-    halls: Sequence[Hall]
-    batches_: list[Sequence[Input]] = field(default_factory=list)
-    log: list[tuple[str, Any]] = field(default_factory=list)
-    now_ms: int = MORNING
-    fails: Exception | None = None
-    before_batch: Callable[[int], None] = lambda at: None
-
-    def __post_init__(self) -> None:
-        self.dispatcher = Dispatcher(
-            self.halls,
-            inbox=self,
-            journal=self,
-            outbox=self,
-            upkeep=self.upkeep,
-            now_ms=lambda: self.now_ms,
-            epoch=1,
-            tallies=Tallies(),
-        )
-
-    async def batches(self) -> AsyncIterator[Sequence[Input]]:
-        for at, batch in enumerate(self.batches_):
-            self.before_batch(at)
-            self.log.append(("batch", batch))
-            yield batch
-
-    async def append(self, parts: Sequence[Part]) -> None:
-        self.log.append(("append", list(parts)))
-        await asyncio.sleep(0)
-        if self.fails is not None:
-            raise self.fails
-        self.log.append(("durable", None))
-
-    async def replay(self, hall: str, after: int = 0) -> AsyncIterator[tuple[int, Row]]:
-        raise AssertionError("the dispatcher never reads")
-        yield  # an async generator
-
-    async def settle(self, batch: Sequence[Input]) -> None:
-        self.log.append(("settle", batch))
-
-    async def emit(self, messages: Sequence[Outgoing]) -> None:
-        self.log.append(("emit", list(messages)))
-
-    async def upkeep(self, idle: bool) -> None:
-        self.log.append(("upkeep", idle))
-
-    def serve(self, *batches: Sequence[Input]) -> list[tuple[str, Any]]:
-        """Everything that happened."""
-        self.batches_, self.log = list(batches), []
-        asyncio.run(self.dispatcher.serve())
-        return self.log
-
-    def steps(self) -> list[str]:
-        return [step for step, _ in self.log]
-
-    def all(self, step: str) -> list[Any]:
-        return [what for name, what in self.log if name == step]
-
-    def parts(self) -> list[Part]:
-        return [part for parts in self.all("append") for part in parts]
-
-    def messages(self, leaf: str = "") -> list[Outgoing]:
-        """What was said, of one leaf or of all."""
-        emitted = [one for messages in self.all("emit") for one in messages]
-        return [one for one in emitted if one.topic.endswith(leaf)]
-
-    def results(self, device: str, hall: str = HALL) -> list[wire.Result]:
-        topic = topics.build(hall, device, topics.ACK)
-        return [result for one in self.messages() if one.topic == topic for result in ACK.decode(one.payload).results]
-
-
-def around(*driven: Driven, **more: Any) -> Around:
-    halls = [one.hall for one in driven or (opened(),)]
-    for hall in halls:
-        hall.take_effects()  # of the opening, long said
-    return Around(halls, **more)
 
 
 def facts_of(part: Part) -> list[str]:
