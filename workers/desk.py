@@ -32,6 +32,7 @@ MARGIN: Final = 64  # a number that the cut would split is looked for whole
 TOPIC_MAX: Final = 256
 FAULT_GAP_MS: Final = 10_000
 LETTERS_A_MINUTE: Final = 10
+SOURCES_MAX: Final = 10_000
 MINUTE_MS: Final = 60_000
 RESULTS_BYTES: Final = 180  # at most, of one result: so many fit 16 KiB
 RESULTS_MAX: Final = wire.MAX_PAYLOAD // RESULTS_BYTES
@@ -113,9 +114,7 @@ class Desk:
     def status(self, device: str, topic: str, payload: bytes, at_ms: int) -> None:
         """A device's own state; only a change leaves a fact."""
         said = wire.decode_state(payload)
-        if isinstance(said, wire.State) and (
-            telling(said.boot) or any(map(personal, (said.fw, said.profile, *said.faults)))
-        ):
+        if isinstance(said, wire.State) and telling(said.boot):
             said = wire.Bad(Refusal.PERSONAL_DATA, "personal_data")
         if isinstance(said, wire.Bad):
             return self._bad(said, device, topic, payload, at_ms)
@@ -229,6 +228,8 @@ class Desk:
         most: int = LETTER_MAX,
     ) -> None:
         """A dead letter, at most 10 a minute and device. Where personal data may stand in it: its digest and length."""
+        if len(self._quota) >= SOURCES_MAX:
+            self._quota.clear()  # nobody fills the memory by ever new names; the journal keeps 10,000 letters in all
         since_ms, count = self._quota.get(device, (at_ms, 0))
         if at_ms - since_ms >= MINUTE_MS:
             since_ms, count = at_ms, 0
