@@ -218,6 +218,15 @@ def test_ten_letters_a_minute_and_device() -> None:
     assert len(a.letters) == LETTERS_A_MINUTE + 2
 
 
+def test_ever_new_names_do_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.desk.SOURCES_MAX", 5)
+    a = AtWork()
+    for at in range(50):
+        a.desk.stranger(f"x{at}", Refusal.DEVICE_UNKNOWN, f"jh/v1/{HALL}/x{at}/event", b"?", a.at_ms)
+    a.commit()
+    assert len(a.desk._quota) <= 5 and len(a.letters) == 50
+
+
 # States.
 
 
