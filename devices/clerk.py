@@ -57,7 +57,7 @@ class Floor:
         self.url, self.hall, self.seed, self.speed, self.now_ms = url, hall, seed, speed, now_ms
         self.timing, self.faults, self.habits = HASTE, Faults(), Habits()
         self.tally = Tally()
-        self.over = asyncio.Event()
+        self.calm, self.over = asyncio.Event(), asyncio.Event()
         self.last_screen = 0.0
         self.known: dict[int, Person] = {}
         self.number: dict[str, int] = {}
@@ -203,18 +203,20 @@ class Unit:
                 await self.on_order(message)
 
     async def _until_reboot(self, device: Device) -> None:
-        faults = self.floor.faults
-        reboot_ms = people.until_fault(self.rng, faults.reboots_day)
-        while not self.floor.over.is_set():
-            drop_ms = people.until_fault(self.rng, faults.drops_day)
+        """Cables are pulled, and at last the power; nothing happens any more when the hall is calm."""
+        floor = self.floor
+        reboot_ms = people.until_fault(self.rng, floor.faults.reboots_day)
+        while not floor.calm.is_set():
+            drop_ms = people.until_fault(self.rng, floor.faults.drops_day)
             with suppress(TimeoutError):
-                async with asyncio.timeout(self.floor.real_s(min(drop_ms, reboot_ms))):
-                    await self.floor.over.wait()
-                return
+                async with asyncio.timeout(floor.real_s(min(drop_ms, reboot_ms))):
+                    await floor.calm.wait()
+                break
             device.drop()
             if reboot_ms <= drop_ms:
                 return
             reboot_ms -= drop_ms
+        await floor.over.wait()
 
     def post(self, command: c.Command | wire.Rate) -> "asyncio.Future[wire.Result] | None":
         """Said without waiting; None when the device is off or full."""

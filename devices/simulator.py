@@ -121,6 +121,7 @@ class Simulator:
                 work = [group.create_task(part) for part in self._parts()]
                 await self._day(work)
                 await _end(work)
+                floor.calm.set()
                 await self._settle()
                 if before_leaving is not None:
                     await before_leaving()
@@ -128,6 +129,7 @@ class Simulator:
                 await _end(work)
                 for handle in self._later:
                     handle.cancel()
+                floor.calm.set()
                 floor.over.set()
 
     def stop(self) -> None:

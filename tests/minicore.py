@@ -96,13 +96,22 @@ async def core_at(port: int) -> AsyncIterator[Core]:
 class RealCore:
     """The hall itself, its answers and its pictures; facts are kept in memory, one commit a message."""
 
-    def __init__(self, client: aiomqtt.Client, rules: policy.Policy, now_ms: Callable[[], int]) -> None:
+    def __init__(
+        self,
+        client: aiomqtt.Client,
+        rules: policy.Policy,
+        now_ms: Callable[[], int],
+        state: HallState | None,
+        epoch: int,
+    ) -> None:
         self.client, self.now_ms = client, now_ms
-        self.hall = Hall(HallState(rules.hall.id))
+        self.hall = Hall(state or HallState(rules.hall.id))
         tallies = Tallies()
         self.desk = Desk(self.hall, tallies)
-        self.speaker = Speaker(self.hall, 1, now_ms, lambda: time.monotonic_ns() // 1_000_000)
+        self.speaker = Speaker(self.hall, epoch, now_ms, lambda: time.monotonic_ns() // 1_000_000)
         self.rows: list[tuple[str, int, Row]] = []
+        if state is not None:
+            return
         text = policy.document(rules)
         self.desk.ask(c.ChangePolicy(rules.version, policy.digest(rules), text), now_ms())
         for part in rules.devices:
@@ -139,11 +148,19 @@ class RealCore:
 
 
 @asynccontextmanager
-async def real_core_at(port: int, rules: policy.Policy, now_ms: Callable[[], int]) -> AsyncIterator[RealCore]:
-    """A hall that decides, at a broker of version 3.1.1."""
+async def real_core_at(
+    port: int,
+    rules: policy.Policy,
+    now_ms: Callable[[], int],
+    *,
+    state: HallState | None = None,
+    rows: list[tuple[str, int, Row]] | None = None,
+) -> AsyncIterator[RealCore]:
+    """A hall that decides, at a broker of version 3.1.1; with `state` and `rows`, one that goes on."""
     nodelay = (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     async with aiomqtt.Client("127.0.0.1", port, identifier="core", socket_options=(nodelay,)) as client:
-        core = RealCore(client, rules, now_ms)
+        core = RealCore(client, rules, now_ms, state, epoch=1 if state is None else 2)
+        core.rows += rows or []
         await client.subscribe([(f"jh/v1/{rules.hall.id}/+/event", 1), (f"jh/v1/{rules.hall.id}/+/state", 1)])
         tasks = [asyncio.create_task(part) for part in (core.listen(), core.beat())]
         try:
