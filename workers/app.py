@@ -53,6 +53,7 @@ class App:
         self._stopping = asyncio.Event()
         self._held = False
         self._snapshot_at = time.monotonic()
+        self._snapshots_due: dict[str, None] = {}  # of this hour: each hall once, however busy it is
         self._recovery = (0.0, 0)
 
     async def run(self) -> None:
@@ -245,14 +246,15 @@ class App:
         """After the acknowledgements: a checkpoint, marks, and at most one hall's snapshot."""
         await self.journal.maybe_checkpoint(idle)
         self.journal.save_marks(self.outbox.marks())
-        hourly = time.monotonic() - self._snapshot_at > HOUR_S
-        for name, desk in self.dispatcher.desks.items():
-            many = desk.since_snapshot >= self.settings.journal.snapshot_every
-            if many or (hourly and desk.since_snapshot):
-                await self._snapshot(name)
-                return
-        if hourly:
+        desks = self.dispatcher.desks
+        if time.monotonic() - self._snapshot_at > HOUR_S:
             self._snapshot_at = time.monotonic()
+            self._snapshots_due = {name: None for name, desk in desks.items() if desk.since_snapshot}
+        for name, desk in desks.items():
+            if desk.since_snapshot >= self.settings.journal.snapshot_every:
+                return await self._snapshot(name)
+        if self._snapshots_due:
+            await self._snapshot(self._snapshots_due.popitem()[0])
 
     async def _snapshot(self, name: str) -> None:
         desk = self.dispatcher.desks[name]
