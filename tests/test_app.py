@@ -13,6 +13,7 @@ import msgspec
 import pytest
 
 from bench.load import Rush, hall_policy
+from core.commands import ChangePolicy
 from core.policy import Policy
 from tests.brokers import RunningBroker
 from tests.processes import Served, write_halls
@@ -286,17 +287,21 @@ def test_states_are_stored_every_so_many_facts(iotcore_broker: RunningBroker) ->
     asyncio.run(scenario())
 
 
-def test_hourly_every_hall_with_news_is_stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_hourly_every_hall_with_news_is_stored_once_however_busy_it_is(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with running(tmp_path, NOWHERE, POLICY, hall_policy("h2")) as app:
-            await until(lambda: all(desk.since_snapshot for desk in app.dispatcher.desks.values()))
+        async with running(tmp_path, NOWHERE, POLICY, hall_policy("h2"), hall_policy("h3")) as app:
+            desks = app.dispatcher.desks
+            await until(lambda: all(desk.since_snapshot for desk in desks.values()))
             assert app.tallies.snapshots == 0
-            monkeypatch.setattr(application, "HOUR_S", -1.0)
-            for _ in range(4):
+            app._snapshot_at -= application.HOUR_S + 1
+            for _ in range(8):
+                moved_at, before = app.dispatcher.moved_at, desks["h3"].hall.state.n
+                for name in desks:
+                    app.dispatcher.ask(name, ChangePolicy(1, "", ""))  # refused: a fact
                 app.link.nudge()
-                await asyncio.sleep(0.02)
-            await until(lambda: app.tallies.snapshots == 2)
-            assert not any(desk.since_snapshot for desk in app.dispatcher.desks.values())
+                await until(lambda was=moved_at: app.dispatcher.moved_at > was)
+                assert desks["h3"].hall.state.n > before, "no quiet moment between"
+            assert app.tallies.snapshots == 3
 
     asyncio.run(scenario())
 
