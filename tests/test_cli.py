@@ -202,6 +202,21 @@ def test_a_data_directory_that_is_a_file_ends_with_5(tmp_path: Path) -> None:
     three_lines(done, 5, "data directory not writable")
 
 
+@pytest.mark.slow
+@pytest.mark.broker
+def test_a_dispatcher_whose_place_at_the_broker_is_taken_ends_with_5(mosquitto_broker: RunningBroker) -> None:
+    """Two directories, one client id: two writers of one hall must not go on."""
+    directory, url = mosquitto_broker.directory, mosquitto_broker.url
+    with Served(directory / "one", [hall_policy("h1")], url) as first:
+        first.up().until(lambda found: found['jiaohao_ready{check="broker"}'] == 1)
+        with Served(directory / "two", [hall_policy("h1")], url) as second:
+            second.up()
+            assert first.ended() == 5, first.text
+            said = [line for line in first.text.splitlines() if not line.startswith("{")]
+            assert len(said) == 3 and "another dispatcher has connected" in said[0] and "client_id" in said[2]
+            assert first.logged("process.stop") and second.terminate() == 0
+
+
 # 70: fail-stop. 130: interrupted.
 
 

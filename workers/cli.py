@@ -73,6 +73,7 @@ def first(error: BaseException) -> BaseException:
 def explain(error: BaseException, where: str) -> None:
     """One failure as three lines and its exit code. Our own mistakes keep their traceback."""
     from core.record import UnknownFact
+    from workers.connection import TakenOver
     from workers.owner import Taken
     from workers.ports import Fenced, JournalDamaged, Missing
     from workers.recovery import Newer
@@ -85,6 +86,8 @@ def explain(error: BaseException, where: str) -> None:
             tell(error, where, "stop that process, or choose another directory", TAKEN)
         case Newer() | UnknownFact():
             tell(error, where, "run the newer program", USAGE)
+        case TakenOver():
+            tell(error, where, "stop one of the two, or give it a `broker.client_id` of its own", MISSING)
         case Missing():
             tell(error, where, "give it what it needs, and start again", MISSING)
         case JournalDamaged():
