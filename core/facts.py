@@ -268,6 +268,22 @@ class Refused(Fact, frozen=True):
     state: str = ""
 
 
+class JournalRestored(Fact, frozen=True):
+    """A copy was put in the journal's place (恢复): rows behind `last` up to `acknowledged` are missing."""
+
+    source: str
+    last: int
+    acknowledged: int
+
+
+class JournalErased(Fact, frozen=True):
+    """Short-lived facts of this hall older than `before` (ISO date) were erased for good (清除)."""
+
+    before: str
+    facts: int
+    months: tuple[str, ...] = ()
+
+
 KINDS: Final[dict[int, type[Fact]]] = {
     1: VisitOpened,
     2: VisitClosed,
@@ -320,6 +336,8 @@ KINDS: Final[dict[int, type[Fact]]] = {
     132: DeviceRetired,
     133: DeviceQuarantined,
     134: DeviceReadmitted,
+    135: JournalRestored,
+    136: JournalErased,
 }
 KIND_OF: Final[dict[type[Fact], int]] = {fact: kind for kind, fact in KINDS.items()}
 assert len(KIND_OF) == len(KINDS), "one number per fact"

@@ -16,6 +16,7 @@ from core import (
     rules_day,
     rules_devices,
     rules_holds,
+    rules_journal,
     rules_ratings,
     rules_servings,
     rules_tickets,
@@ -125,6 +126,8 @@ EVOLVE: Final[dict[type[Fact], Evolve]] = {
     f.DayOpened: rules_day.day_opened,
     f.DayClosed: rules_day.day_closed,
     f.Refused: rules_day.refused,
+    f.JournalRestored: rules_journal.kept,
+    f.JournalErased: rules_journal.kept,
 }
 
 

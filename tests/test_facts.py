@@ -22,6 +22,7 @@ CounterSkillsSet DeviceOnline DeviceOffline DeviceStatusChanged DayOpened DayClo
 """
 LONG_LIVED = """
 CaseOpened PolicyScheduled PolicyChanged DeviceRegistered DeviceRetired DeviceQuarantined DeviceReadmitted
+JournalRestored JournalErased
 """
 
 
