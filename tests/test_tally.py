@@ -17,7 +17,6 @@ from devices import pictures, wire
 from devices.simulator import example_policy
 from devices.tally import Row, Tally, compare, screens_wrong
 
-KIOSK = ("kiosk-1", "boot", 0)
 AT_MS = 1_795_420_800_000
 
 
@@ -188,3 +187,10 @@ def test_the_tally_counts_by_answer() -> None:
     assert tally.press_quantile_ms(0.99) == 0.0
     tally.press_ms.extend([3.0, 1.0, 2.0])
     assert tally.press_quantile_ms(0.5) == 2.0
+
+
+def test_a_command_applied_twice_in_a_row_is_found(journal: Journal) -> None:
+    journal.ask(c.ReportPrint(ticket=1), "kiosk-1")
+    journal.write(t.TicketPrinted(1), Cause(*journal.acked[-1], 0))
+    [said] = compare(journal.acked, journal.rows).duplicated
+    assert said.endswith("decided twice: TicketPrinted")
