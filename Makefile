@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: setup demo test check check-static slow bench lock format other-python
+.PHONY: simulate setup demo test check check-static slow bench lock format other-python
 
 setup: .venv/.complete
 
@@ -46,6 +46,11 @@ check: check-static test
 
 bench: setup
 	$(BIN)/python -m bench all
+
+# Runs of the deterministic simulation from seeds 1, 2, ...; SEED=7 is one run, with its trace.
+SEEDS ?= 1000
+simulate: setup
+	@$(BIN)/python -m tests.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
 # Core and replay under another interpreter, if this machine has one: make other-python VERSION=3.13
 other-python:
