@@ -130,7 +130,7 @@ def row_commits(some: list[Row]) -> Subject:
 def in_raw(insert: Callable[[engine.Connection], None]) -> float:
     """Seconds of an insertion into a fresh file with the journal's tables, pragmas and presized log."""
     with tempfile.TemporaryDirectory() as name, closing(engine.writer(Path(name) / "raw.db")) as db:
-        recovery.migrate(db)
+        recovery.migrate(db, Path(name) / "raw.db")
         opening.presize_wal(db, opening.Options().presize)
         started = time.perf_counter()
         insert(db)

@@ -49,15 +49,15 @@ def test_a_seal_goes_on_from_the_one_before() -> None:
 
 
 def test_rows_are_parted_by_how_long_they_live() -> None:
-    short, long = chain.split(1, FACTS)
+    short, long = chain.split(list(range(1, len(FACTS.rows) + 1)), FACTS)
     rows = [row for _, _, row in ITEMS]
     assert short == chain.encode(([1, 3], ["a", "b"], [1, 1], [rows[0], rows[2]]))
     assert long == chain.encode(([2], ["a"], [2], rows[1:2]))
-    assert chain.split(1, columns(ITEMS[:1])) == (chain.encode(([1], ["a"], [1], rows[:1])), chain.NOTHING)
+    assert chain.split([1], columns(ITEMS[:1])) == (chain.encode(([1], ["a"], [1], rows[:1])), chain.NOTHING)
 
 
 def test_the_chain_can_be_followed_when_only_digests_are_left() -> None:
-    short, long = (chain.sha256(part).digest() for part in chain.split(1, FACTS))
+    short, long = (chain.sha256(part).digest() for part in chain.split(list(range(1, len(FACTS.rows) + 1)), FACTS))
     assert chain.link(START.chain, HEAD, short, long) == seal(START, HEAD, FACTS).chain
 
 

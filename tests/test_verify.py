@@ -102,8 +102,8 @@ def test_every_byte_of_a_blob_is_covered(copy: Path, table: str, column: str, si
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
-        ("UPDATE batch SET short = x'00' WHERE last = 6", "batch 4–6: erased, cannot be replayed"),
-        ("UPDATE batch SET long = x'00' WHERE last = 6", "batch 4–6: erased, cannot be replayed"),
+        ("UPDATE batch SET short = x'00' WHERE last = 6", "batch 4–6: rows of an erased class are left"),
+        ("UPDATE batch SET long = x'00' WHERE last = 6", "batch 4–6: rows of an erased class are left"),
         ("DELETE FROM journal WHERE seq = 5", "row 5: missing"),
         ("DELETE FROM batch WHERE last = 12", "row 10: no batch holds it"),
         ("UPDATE word SET text = 'kiosl' WHERE text = 'kiosk'", "batch 1–3: crc differs"),

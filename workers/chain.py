@@ -63,9 +63,9 @@ def columns(items: Sequence[Item]) -> Columns:
     return Columns([item[0] for item in items], [item[1] for item in items], [item[2] for item in items])
 
 
-def split(first: int, facts: Columns) -> tuple[bytes, bytes]:
-    """The bytes of the short-lived rows and of the long-lived ones. The rows have seq first, first + 1, ..."""
-    table = (list(range(first, first + len(facts.rows))), *facts)
+def split(seqs: list[int], facts: Columns) -> tuple[bytes, bytes]:
+    """The bytes of the short-lived rows and of the long-lived ones."""
+    table = (seqs, *facts)
     if max(map(KIND, facts.rows), default=0) < LONG_FROM:
         return encode(table), NOTHING
     long = [row.kind >= LONG_FROM for row in facts.rows]
@@ -78,9 +78,15 @@ def split(first: int, facts: Columns) -> tuple[bytes, bytes]:
 
 def seal(before: Seal, head: Head, facts: Columns) -> Seal:
     """The seal after a whole batch."""
-    short, long = split(head.first, facts)
+    short, long = split(list(range(head.first, head.first + len(facts.rows))), facts)
     crc = zlib.crc32(long, zlib.crc32(short, zlib.crc32(HEAD.pack(*head), before.crc)))
     return Seal(crc, link(before.chain, head, sha256(short).digest(), sha256(long).digest()))
+
+
+def digests(seqs: list[int], facts: Columns) -> tuple[bytes, bytes]:
+    """SHA-256 of the short-lived and of the long-lived rows: what the chain links."""
+    short, long = split(seqs, facts)
+    return sha256(short).digest(), sha256(long).digest()
 
 
 def link(before: bytes, head: Head, short: bytes, long: bytes) -> bytes:

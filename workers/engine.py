@@ -160,12 +160,17 @@ def writer(path: Path, busy_ms: int = 5000) -> Hand:
     return db
 
 
-def reader(path: Path) -> Hand:
-    """A connection that cannot write, and so cannot checkpoint. It blocks no commit but pins the WAL: keep it short."""
+def reader(path: Path, *, copies: bool = False) -> Hand:
+    """A connection that cannot write, and so cannot checkpoint. It blocks no commit but pins the WAL: keep it short.
+
+    A file that nobody may write (archived) is read without locks. `copies`: VACUUM INTO writes another file.
+    """
     require(sqlite_version())
-    db = connect(f"{path.resolve().as_uri()}?mode=ro", factory=Hand, isolation_level=None, uri=True)
+    frozen = "&immutable=1" if path.exists() and not path.stat().st_mode & 0o222 else ""
+    db = connect(f"{path.resolve().as_uri()}?mode=ro{frozen}", factory=Hand, isolation_level=None, uri=True)
     try:
-        apply(db, {"query_only": 1, "busy_timeout": 5000, "cache_size": -16384, "mmap_size": 0, "temp_store": 2})
+        only = {} if copies else {"query_only": 1}
+        apply(db, {**only, "busy_timeout": 5000, "cache_size": -16384, "mmap_size": 0, "temp_store": 2})
     except BaseException:
         db.close()
         raise

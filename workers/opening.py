@@ -82,7 +82,7 @@ async def write_on(path: Path, held: owner.Owner, now_ms: int, options: Options)
 
 def prepare(db: Connection, path: Path, now_ms: int, presize: int) -> tuple[recovery.Tail, mark.MarkFile]:
     """Migrations, the log on disk, a new epoch, both slots of the mark. In the writer's thread."""
-    recovery.migrate(db)
+    recovery.migrate(db, path)
     recovery.examine(db, path)
     db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()  # a log left by a crash is used again from its start
     if recovery.wal_of(path).stat().st_size < presize:

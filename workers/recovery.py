@@ -6,6 +6,7 @@ The functions run in a connection's own thread.
 """
 
 from collections.abc import Container, Iterator
+from contextlib import closing
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -16,8 +17,10 @@ from workers.chain import Head, Item, Seal
 from workers.engine import Connection
 from workers.ports import JournalDamaged, Missing, Row
 
-VERSION: Final = 1
+VERSION: Final = 2
 BLOCK: Final = 5000
+MONTHS: Final = "journal-????-??.db"
+ARCHIVE: Final = "archive"  # closed months, read-only
 ROWS: Final = (
     "SELECT seq, hall, hall_seq, at_ms, kind, v, device, boot, dseq, payload FROM journal WHERE seq > ? ORDER BY seq"
 )
@@ -67,7 +70,14 @@ def damaged(what: str, where: Path | str) -> JournalDamaged:
 
 def newest_file(directory: Path) -> Path | None:
     """The month file in use. An unfinished rotation (`.new`) is not one."""
-    return max(directory.glob("journal-????-??.db"), default=None)
+    return max(directory.glob(MONTHS), default=None)
+
+
+def files(directory: Path) -> list[Path]:
+    """Every month in order. One that is being archived is there twice: the copy counts once its original is gone."""
+    found = {path.name: path for path in (directory / ARCHIVE).glob(MONTHS)}
+    found.update((path.name, path) for path in directory.glob(MONTHS))
+    return [found[name] for name in sorted(found)]
 
 
 def wal_of(path: Path) -> Path:
@@ -80,15 +90,27 @@ def exists(path: Path) -> bool:
     return path.exists() and path.stat().st_size > 0
 
 
-def migrate(db: Connection) -> None:
-    """Forward only, each step in one transaction."""
+def migrate(db: Connection, path: Path) -> None:
+    """Forward only, each step in one transaction. What was written by an older release is copied before."""
     found = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if 0 < found < VERSION:
+        keep_copy(db, path.with_name(f"{path.stem}.v{found}.bak"))
     for step in range(found + 1, VERSION + 1):
         db.execute("BEGIN IMMEDIATE")
         for statement in statements(step):
             db.execute(statement)
         db.execute(f"PRAGMA user_version={step}")
         db.execute("COMMIT")
+
+
+def keep_copy(db: Connection, to: Path) -> None:
+    """A whole copy under another name, durable before its name is there. One cut short is made anew."""
+    part = to.with_name(f"{to.name}.part")
+    part.unlink(missing_ok=True)
+    db.execute("VACUUM INTO ?", (str(part),))
+    mark.sync_file(part)
+    part.rename(to)
+    mark.sync_directory(to.parent)
 
 
 def statements(step: int) -> list[str]:
@@ -112,17 +134,45 @@ def meta(db: Connection, prefix: str) -> dict[str, Any]:
     return {key[len(prefix) :]: value for key, value in rows}
 
 
+class Origin(NamedTuple):
+    """Where a file begins: after this seq, with this seal of the file before."""
+
+    seq: int
+    seal: Seal
+
+
+BEGINNING: Final = Origin(0, chain.START)
+
+
+def origin(db: Connection) -> Origin:
+    """Files of version 1 begin a journal."""
+    found = meta(db, "prev_")
+    return Origin(int(found["seq"]), Seal(int(found["crc"]), bytes(found["chain"]))) if found else BEGINNING
+
+
+def end(db: Connection) -> Origin:
+    """Where the next file must begin. By the batches alone: rows may be erased."""
+    batch = db.execute("SELECT last, crc, chain FROM batch ORDER BY last DESC LIMIT 1").fetchone()
+    return Origin(batch[0], Seal(*batch[1:])) if batch else origin(db)
+
+
+def sealed_at(db: Connection, seq: int) -> Seal | None:
+    """The seal at a batch end, or where the file begins."""
+    found = db.execute("SELECT crc, chain FROM batch WHERE last = ?", (seq,)).fetchone()
+    first = origin(db)
+    return Seal(*found) if found else first.seal if seq == first.seq else None
+
+
 def tail(db: Connection, path: Path) -> Tail:
     """Where the file ends. JournalDamaged when the last row and the last batch disagree."""
     words = texts(db)
-    batch = db.execute("SELECT last, crc, chain FROM batch ORDER BY last DESC LIMIT 1").fetchone()
-    last, crc, link = batch or (0, *chain.START)
-    row = db.execute("SELECT max(seq) FROM journal").fetchone()[0] or 0
+    last, seal = end(db)
+    row = db.execute("SELECT max(seq) FROM journal").fetchone()[0] or origin(db).seq
     if row != last:
         raise damaged(f"batch ends at {last}, rows at {row}", path)
     epoch = int(meta(db, "epoch")[""])
     published = {words[int(key)]: int(n) for key, n in meta(db, "published:").items()}
-    return Tail(epoch, last, Seal(crc, link), heads(db, words), words, published)
+    return Tail(epoch, last, seal, heads(db, words), words, published)
 
 
 def heads(db: Connection, words: list[str]) -> dict[str, int]:
@@ -138,7 +188,7 @@ def lowest(db: Connection) -> int:
     """The seq up to which every hall has a snapshot; a hall without one counts from before its first row."""
     newest = dict(db.execute("SELECT hall, max(seq) FROM snapshot GROUP BY hall").fetchall())
     first = {int(hall): int(seq) - 1 for hall, seq in meta(db, "first:").items()}
-    return min({**first, **newest}.values(), default=0)
+    return min({**first, **newest}.values(), default=origin(db).seq)
 
 
 def examine(db: Connection, path: Path) -> None:
@@ -148,6 +198,18 @@ def examine(db: Connection, path: Path) -> None:
         raise Newer(f"journal version {version}: newer program needed\n{path}\ninstall the release that wrote it")
     last = tail(db, path).last if version else 0
     check_mark(db, mark.newest(path.parent / mark.NAME), last)
+    check_before(db, path)
+
+
+def check_before(db: Connection, path: Path) -> None:
+    """JournalDamaged when the month before is there and does not end where this one begins."""
+    before = next((older for older in reversed(files(path.parent)) if older.name < path.name), None)
+    if before is None:
+        return
+    with closing(engine.reader(before)) as other:
+        there, here = end(other), origin(db)
+    if there != here:
+        raise damaged(f"begins after {here.seq}, {before.name} ends at {there.seq}: not the same chain", path)
 
 
 def check_mark(db: Connection | None, newest: mark.Mark | None, last: int) -> None:
@@ -165,8 +227,8 @@ def check_mark(db: Connection | None, newest: mark.Mark | None, last: int) -> No
 
 def chain_at(db: Connection, seq: int) -> bytes:
     """The first 8 bytes of the chain at a batch end; empty when no batch ends there."""
-    found = db.execute("SELECT chain FROM batch WHERE last = ?", (seq,)).fetchone()
-    return bytes(found[0][:8]) if found else b""
+    found = sealed_at(db, seq)
+    return found.chain[:8] if found else b""
 
 
 def raise_epoch(db: Connection, now_ms: int) -> int:
@@ -202,7 +264,7 @@ def start(db: Connection, known: Container[int]) -> Start:
         if best is None:
             raise damaged(f"no good snapshot of {hall}: {'; '.join(skipped)}", "table snapshot")
         chosen[hall] = best
-    after = min({**first, **{hall: best.seq for hall, best in chosen.items()}}.values(), default=0)
+    after = min({**first, **{hall: best.seq for hall, best in chosen.items()}}.values(), default=origin(db).seq)
     return Start(chosen, after, skipped)
 
 
@@ -248,8 +310,9 @@ def verified(db: Connection, after: int) -> Iterator[list[Item]]:
 
     No row is given before its whole batch is checked. JournalDamaged names the first bad batch.
     """
-    boundary = int(db.execute("SELECT max(last) FROM batch WHERE last <= ?", (after,)).fetchone()[0] or 0)
-    skip, ready = after - boundary, list[Item]()
+    found = db.execute("SELECT max(last) FROM batch WHERE last <= ?", (after,)).fetchone()[0]
+    boundary = origin(db).seq if found is None else int(found)
+    skip, ready = max(0, after - boundary), list[Item]()
     for items in batches(db, boundary):
         if ready and len(ready) + len(items) > BLOCK:
             yield ready
@@ -262,8 +325,9 @@ def verified(db: Connection, after: int) -> Iterator[list[Item]]:
 
 def batches(db: Connection, boundary: int) -> Iterator[list[Item]]:
     """The checked rows of each batch behind a batch end."""
-    sealed = db.execute("SELECT crc, chain FROM batch WHERE last = ?", (boundary,)).fetchone()
-    seal, seq, rows = Seal(*sealed or chain.START), boundary, Rows(db, boundary)
+    sealed, seq, rows = sealed_at(db, boundary), boundary, Rows(db, boundary)
+    assert sealed is not None, f"no batch ends at {boundary}"
+    seal = sealed
     for last, first, epoch, at_ms, crc, link, short, long in db.execute(BATCHES, (boundary,)):
         name, items = f"batch {first}–{last}", rows.take(last - seq)
         if short is not None or long is not None:

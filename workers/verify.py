@@ -1,35 +1,78 @@
 """workers/verify.py: is everything that was acknowledged still there, byte for byte? Read-only, for every night.
 
-SQLite's own check, then each batch against its CRC and the chain, n gapless a hall, snapshots, the mark.
+Every month in order: SQLite's own check, where the file begins, each batch against its CRC and the chain, n gapless a
+hall, snapshots, manifests of what is archived; for the newest the mark. Erased batches are held by the chain alone.
 """
 
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import closing
+from dataclasses import dataclass, field
+from hashlib import file_digest, sha256
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
-from workers import engine, mark, recovery
-from workers.chain import snapshot_crc
+import msgspec
+
+from workers import chain, engine, mark, recovery
+from workers.chain import Head, Item, snapshot_crc
 from workers.engine import Connection
-from workers.ports import JournalDamaged
+from workers.ports import JournalDamaged, Row
+from workers.recovery import Origin
 
 SNAPSHOT_ROWS: Final = "SELECT hall, hall_seq, seq, fmt, at_ms, crc, data FROM snapshot ORDER BY hall, hall_seq"
+ERASED: Final = "SELECT count(*) FROM batch WHERE short IS NOT NULL OR long IS NOT NULL"
+ROWS_OF: Final = recovery.ROWS.replace("seq > ?", "seq BETWEEN ? AND ?")
+
+
+@dataclass(slots=True)
+class Walked:
+    """What is carried from one month to the next."""
+
+    before: Origin | None = None
+    heads: dict[str, int] = field(default_factory=dict)
+
+
+class Verified(msgspec.Struct):
+    """The document of `journal verify --json`."""
+
+    v: int
+    ok: bool
+    files: list[str]
+    problems: list[str]
+
+
+def examined(directory: Path) -> Verified:
+    """All files and every problem."""
+    problems = verify(directory)
+    return Verified(1, not problems, [path.name for path in recovery.files(directory)], problems)
 
 
 def verify(directory: Path) -> list[str]:
     """Every problem found, one line each; empty when all is well. A running journal can be verified."""
-    path = recovery.newest_file(directory)
-    if path is None or not recovery.exists(path):
+    newest = recovery.newest_file(directory)
+    if newest is None or not recovery.exists(newest):
         return [f"no journal in {directory}"]
     slots = mark.slots(directory / mark.NAME)  # before the file: a running journal is never behind its mark
-    return list(guarded(problems(path, slots)))
+    walked, found = Walked(), list[str]()
+    for path in recovery.files(directory):
+        said = list(guarded(problems(path, walked, slots if path == newest else None)))
+        found += said if path == newest else [f"{path.name}: {line}" for line in said]
+    return found
 
 
-def problems(path: Path, slots: Sequence[mark.Mark | None]) -> Iterator[str]:
+def verify_file(path: Path) -> list[str]:
+    """One file by itself: a backup, a closed month."""
+    return list(guarded(problems(path, Walked(), None)))
+
+
+def problems(path: Path, walked: Walked, slots: Sequence[mark.Mark | None] | None) -> Iterator[str]:
     """One check after the other on one picture of the file; damage that ends one does not hide the next."""
+    yield from manifest_of(path)
     with closing(engine.reader(path)) as db:
         db.execute("BEGIN")
-        for check in (pages(db), rows(db), snapshots(db), marks(db, slots)):
+        checks = [pages(db), begins(db, walked), rows(db, walked), snapshots(db)]
+        for check in checks if slots is None else [*checks, marks(db, slots)]:
             yield from guarded(check)
 
 
@@ -50,20 +93,71 @@ def pages(db: Connection) -> Iterator[str]:
             yield f"integrity check: {line}"
 
 
-def rows(db: Connection) -> Iterator[str]:
+def begins(db: Connection, walked: Walked) -> Iterator[str]:
+    """Where the month before ended, if that is there."""
+    here, there = recovery.origin(db), walked.before
+    walked.before = recovery.end(db)
+    if there is not None and here != there:
+        yield f"begins after {here.seq}, the file before ends at {there.seq}: not the same chain"
+
+
+def rows(db: Connection, walked: Walked) -> Iterator[str]:
     """Each batch against its seal, and n gapless in each hall. The first bad batch ends it."""
-    heads: dict[str, int] = {}
-    for items in recovery.batches(db, 0):
+    erased, heads = db.execute(ERASED).fetchone()[0], walked.heads
+    anywhere = recovery.origin(db).seq > 0  # the months before may be gone
+    for items in kept_batches(db) if erased else recovery.batches(db, recovery.origin(db).seq):
         for hall, n, _ in items:
-            if n != heads.get(hall, 0) + 1:
-                yield f"hall {hall}: {n} follows {heads.get(hall, 0)}"
+            before = heads.get(hall, n - 1 if anywhere else 0)
+            if n <= before or (n > before + 1 and not erased):
+                yield f"hall {hall}: {n} follows {before}"
             heads[hall] = n
+    if erased:
+        heads.clear()  # where erased rows ended is not known any more
+        heads.update(recovery.heads(db, recovery.texts(db)))
+
+
+def kept_batches(db: Connection) -> Iterator[list[Item]]:
+    """The rows left of each batch where some were erased. The CRC of a whole batch is checked, the chain of each."""
+    seq, seal = recovery.origin(db)
+    words = recovery.texts(db)
+    for last, first, epoch, at_ms, crc, link, short, long in db.execute(recovery.BATCHES, (seq,)).fetchall():
+        name, head = f"batch {first}–{last}", Head(first, last, epoch, at_ms)
+        numbered = db.execute(ROWS_OF, (first, last)).fetchall()
+        items = [
+            (words[hall], n, Row(at, k, v, words[d], words[b], *rest)) for _, hall, n, at, k, v, d, b, *rest in numbered
+        ]
+        if first != seq + 1:
+            raise recovery.damaged(f"{name}: {seq} is the end before it", "table batch")
+        if short is None and long is None:
+            if [row[0] for row in numbered] != list(range(first, last + 1)):
+                raise recovery.damaged(
+                    f"{name}: {len(items)} rows are left, nothing says that some were erased", "table batch"
+                )
+            whole = chain.seal(seal, head, chain.columns(items))
+            good, linked = whole.crc == crc, whole.chain == link
+        else:
+            seqs = [row[0] for row in numbered]
+            good, linked = True, chain.link(seal.chain, head, *digests(name, seqs, items, short, long)) == link
+        if not (good and linked):
+            raise recovery.damaged(f"{name}: {'chain' if good else 'crc'} differs", "table batch")
+        seq, seal = last, chain.Seal(crc, bytes(link))
+        yield items
+
+
+def digests(
+    name: str, seqs: list[int], items: list[Item], short: bytes | None, long: bytes | None
+) -> tuple[bytes, bytes]:
+    """SHA-256 of each class: the stored one where the class was erased, else of the rows."""
+    kept = chain.digests(seqs, chain.columns(items))
+    gone = [short is not None, long is not None]
+    if any(gone[row.kind >= chain.LONG_FROM] for _, _, row in items):
+        raise recovery.damaged(f"{name}: rows of an erased class are left", "table journal")
+    return (short if short is not None else kept[0], long if long is not None else kept[1])
 
 
 def snapshots(db: Connection) -> Iterator[str]:
     """Each snapshot against its CRC; none ahead of the journal."""
-    words = recovery.texts(db)
-    last = db.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()[0]
+    words, last = recovery.texts(db), recovery.end(db).seq
     for number, hall_seq, seq, fmt, at_ms, crc, data in db.execute(SNAPSHOT_ROWS):
         hall = words[number] if number < len(words) else f"word {number}"
         if crc != snapshot_crc(hall, hall_seq, seq, fmt, at_ms, data):
@@ -74,8 +168,26 @@ def snapshots(db: Connection) -> Iterator[str]:
 
 def marks(db: Connection, slots: Sequence[mark.Mark | None]) -> Iterator[str]:
     """The mark against the batches, and both of its slots."""
-    last = db.execute("SELECT coalesce(max(last), 0) FROM batch").fetchone()[0]
     for place, slot in enumerate(slots):
         if slot is None:
             yield f"acknowledged mark: slot {place} damaged"
-    recovery.check_mark(db, max((slot for slot in slots if slot), default=None), last)
+    recovery.check_mark(db, max((slot for slot in slots if slot), default=None), recovery.end(db).seq)
+
+
+def manifest_of(path: Path) -> Iterator[str]:
+    """An archived month against its manifest."""
+    if path.parent.name != recovery.ARCHIVE:
+        return
+    try:
+        told: dict[str, Any] = json.loads(path.with_suffix(".json").read_text("utf-8"))
+    except (OSError, ValueError):
+        yield "no manifest beside it"
+        return
+    if told.get("sha256") != digest_of(path):
+        yield "not the file of its manifest (sha256 differs)"
+
+
+def digest_of(path: Path) -> str:
+    """SHA-256 of a file."""
+    with path.open("rb") as file:
+        return file_digest(file, sha256).hexdigest()
