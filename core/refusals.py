@@ -67,6 +67,7 @@ class Refusal(StrEnum):
     SLOT_FULL = "slot_full"
     SLOT_PAST = "slot_past"
     SLOT_OVER = "slot_over"
+    SLOT_OTHER_DAY = "slot_other_day"
     BOOKED_ALREADY = "booked_already"
     TOO_LATE = "too_late"
     POLICY_INVALID = "policy_invalid"

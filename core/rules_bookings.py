@@ -2,12 +2,13 @@
 
 from core.commands import CancelBooking, CheckInBooking, MakeBooking
 from core.deadlines import Due
+from core.fact import Fact
 from core.facts import BookingCancelled, BookingCheckedIn, BookingLapsed, BookingMade
 from core.policy import MINUTE_MS
 from core.refusals import Refusal
 from core.rules_seats import Decision
 from core.rules_tickets import BOOKED, ORDINARY
-from core.rules_visits import exhausted, next_number, taken_fact
+from core.rules_visits import errand_of, exhausted, has_open, next_number, taken_fact
 from core.state import HallState
 from core.visit import Booking, BookingState
 
@@ -57,16 +58,29 @@ def check_in(state: HallState, command: CheckInBooking, at_ms: int, device: str)
         return Refusal.WRONG_STATE
     if not state.day_is_open:
         return Refusal.HALL_CLOSED
+    if has_open(state, booking.person_ref, booking.service):
+        return Refusal.OPEN_TICKET_EXISTS
+    if booking.slot_ms >= state.next_cutover_ms:
+        return Refusal.SLOT_OTHER_DAY
     assert state.policy is not None
     rules = state.policy.booking
     late_ms = at_ms - booking.slot_ms
-    if late_ms > rules.void_min * MINUTE_MS:
+    if late_ms > rules.void_min * MINUTE_MS or booking.slot_ms < state.day_start_ms:
         return Refusal.SLOT_OVER
+    return _checked_in(state, booking, at_ms)
+
+
+def _checked_in(state: HallState, booking: Booking, at_ms: int) -> Decision:
+    """The ticket of a booking: booked and with its credit while on time, else an ordinary one."""
+    assert state.policy is not None
+    rules, code = state.policy.booking, state.services[booking.service]
+    late_ms = at_ms - booking.slot_ms
     on_time = late_ms <= rules.late_min * MINUTE_MS
     opens_ms = booking.slot_ms - rules.early_min * MINUTE_MS
     part = state.rules.services[code][1]
     if exhausted(state, part.prefix):
         return Refusal.NUMBERS_EXHAUSTED
+    visit, opened = errand_of(state, booking.person_ref) if booking.person_ref else (0, [])
     taken = taken_fact(
         state,
         part,
@@ -77,8 +91,11 @@ def check_in(state: HallState, command: CheckInBooking, at_ms: int, device: str)
         origin="booking",
         eligible_ms=opens_ms if opens_ms > at_ms else 0,
         booking=booking.booking,
+        visit=visit,
+        person_ref=booking.person_ref,
     )
-    return [BookingCheckedIn(booking.booking), taken]
+    facts: list[Fact] = [BookingCheckedIn(booking.booking), *opened, taken]
+    return facts
 
 
 def made(state: HallState, fact: BookingMade, at_ms: int) -> None:

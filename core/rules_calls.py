@@ -17,7 +17,7 @@ from core.facts_tickets import (
 from core.forecast import note_call
 from core.policy import MINUTE_MS
 from core.refusals import Refusal
-from core.rules_seats import Decision, busy, current, free_counter, own_counter, seat
+from core.rules_seats import Decision, busy, current, elsewhere, free_counter, own_counter, seat
 from core.rules_servings import finish_facts
 from core.rules_visits import errand_facts
 from core.state import HallState
@@ -223,6 +223,8 @@ def abandon(state: HallState, command: AbandonTicket, at_ms: int, device: str) -
         ticket = state.tickets.get(command.ticket)
         if ticket is None:
             return Refusal.TICKET_UNKNOWN
+        if elsewhere(state, ticket, device):
+            return Refusal.FORBIDDEN
     else:
         found = current(state, command.counter, device)
         if isinstance(found, Refusal):

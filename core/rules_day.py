@@ -143,6 +143,7 @@ def policy_scheduled(state: HallState, fact: PolicyScheduled, at_ms: int) -> Non
 def policy_changed(state: HallState, fact: PolicyChanged, at_ms: int) -> None:
     """Fold a policy: open tickets keep class, number and key, clocks their due time."""
     before, policy = state.rules, fact.policy
+    rings = _rings(state) if state.policy is not None and state.policy.classes == policy.classes else {}
     state.policy, state.periods = policy, fact.periods
     if state.pending is not None and state.pending.version <= policy.version:
         state.pending = None
@@ -152,7 +153,19 @@ def policy_changed(state: HallState, fact: PolicyChanged, at_ms: int) -> None:
         code = before.class_codes[ticket.cls]
         ticket.cls = state.rules.classes.get(code, state.rules.classes["ordinary"])
     _set_counters(state, policy)
+    _keep_rings(state, rings)
     _set_devices(state, policy)
+
+
+def _rings(state: HallState) -> dict[Skills, list[int]]:
+    """How many of the last calls were green and contested, by the skills of the counters that made them."""
+    return {state.pool.skills_of(profile): ring for profile, ring in state.pool.rings().items()}
+
+
+def _keep_rings(state: HallState, rings: dict[Skills, list[int]]) -> None:
+    """The cap of the green channel goes on counting where counters with these skills are still there."""
+    known = {state.pool.skills_of(profile): profile for profile in state.pool.rings()}
+    state.pool.restore_rings({known[skills]: ring for skills, ring in rings.items() if skills in known})
 
 
 def _set_counters(state: HallState, policy: Policy) -> None:
@@ -180,7 +193,7 @@ def skills_of(state: HallState, part: CounterPart) -> Skills:
         primary=tuple(index[code][0] for code in part.primary),
         overflow=tuple(index[code][0] for code in part.overflow),
         theta_ms=part.theta_min * MINUTE_MS if part.overflow else 0,
-        handicap=part.handicap_min * MINUTE_MS,
+        handicap=part.handicap_min * MINUTE_MS * state.pool.classes()[state.rules.classes["ordinary"]].rate,
     )
 
 

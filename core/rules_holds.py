@@ -5,7 +5,7 @@ from core.deadlines import Due
 from core.facts_tickets import TicketHeld, TicketResumed, TicketTransferred
 from core.policy import MINUTE_MS
 from core.refusals import Refusal
-from core.rules_seats import Decision, busy, current, free_counter, own_counter, seat
+from core.rules_seats import Decision, busy, current, elsewhere, free_counter, own_counter, seat
 from core.rules_visits import has_open
 from core.state import HallState
 from core.ticket import State, Ticket
@@ -89,6 +89,8 @@ def transfer(state: HallState, command: TransferTicket, at_ms: int, device: str)
         return counter
     if command.ticket and command.ticket not in state.tickets:
         return Refusal.TICKET_UNKNOWN
+    if command.ticket and elsewhere(state, state.tickets[command.ticket], device):
+        return Refusal.FORBIDDEN
     if command.to_service not in state.rules.services:
         return Refusal.SERVICE_UNKNOWN
     if command.to_counter and command.to_counter not in state.counters:

@@ -5,7 +5,7 @@ from core.deadlines import Due
 from core.fact import Fact
 from core.refusals import Refusal
 from core.state import HallState
-from core.ticket import Ticket
+from core.ticket import AT_COUNTER, State, Ticket
 
 Decision = list[Fact] | Refusal
 LAST_CALLS = 12
@@ -18,6 +18,13 @@ def own_counter(state: HallState, no: int, device: str) -> Counter | Refusal:
     if no and own and no != own:
         return Refusal.FORBIDDEN
     return state.counters.get(no or own) or Refusal.COUNTER_UNKNOWN
+
+
+def elsewhere(state: HallState, ticket: Ticket, device: str) -> bool:
+    """Whether the ticket is at, or held at, another counter than the one whose device asks."""
+    known = state.devices.get(device)
+    own = known.counter if known is not None else 0
+    return bool(own) and ticket.state in (*AT_COUNTER, State.HELD) and ticket.counter != own
 
 
 def free_counter(state: HallState, no: int, device: str, *, serving_may_end: bool = False) -> Counter | Refusal:

@@ -69,10 +69,11 @@ def _own_number(state: HallState, number: str, device: str) -> bool:
 
 
 def _not_now(state: HallState, command: TakeTicket, service: int, at_ms: int) -> Refusal | None:
-    """Opening hours, but not for a slip that is out already; one open ticket a person and service."""
+    """Opening hours, one open ticket a person and service; neither undoes a slip that is in somebody's hand."""
     if not state.day_is_open or not (command.number or open_at(state, at_ms)):
         return Refusal.HALL_CLOSED
-    return Refusal.OPEN_TICKET_EXISTS if has_open(state, command.person_ref, service) else None
+    taken = not command.number and has_open(state, command.person_ref, service)
+    return Refusal.OPEN_TICKET_EXISTS if taken else None
 
 
 def open_at(state: HallState, at_ms: int) -> bool:
@@ -87,17 +88,22 @@ def _limit(
 ) -> Refusal | None:
     """Classes of the service, the double press, quota, numbers."""
     assert state.policy is not None
-    if command.cls == BOOKED or (part.classes and command.cls not in part.classes):
-        return Refusal.CLASS_NOT_ALLOWED  # booked: through check-in only
+    if not _allowed(part, command.cls):
+        return Refusal.CLASS_NOT_ALLOWED
     known = state.devices.get(device)
     again = known is not None and not command.number and known.last_service == service
     if again and known is not None and at_ms - known.last_take_ms < state.policy.tickets.press_gap_ms:
         return Refusal.PRESSED_TWICE
-    if part.quota_day and state.taken_of.get(service, 0) >= part.quota_day:
+    if part.quota_day and not command.number and state.taken_of.get(service, 0) >= part.quota_day:
         return Refusal.QUOTA_FULL
     if command.number:
         return Refusal.NUMBER_TAKEN if command.number in state.printed else None
     return Refusal.NUMBERS_EXHAUSTED if exhausted(state, part.prefix) else None
+
+
+def _allowed(part: ServicePart, cls: str) -> bool:
+    """Whether a service takes this class when asked: booked comes through check-in only."""
+    return cls != BOOKED and (not part.classes or cls in part.classes)
 
 
 def ticket_taken(state: HallState, fact: TicketTaken, at_ms: int) -> None:
@@ -185,6 +191,8 @@ def reclass(state: HallState, command: ReclassTicket, at_ms: int, device: str) -
         return Refusal.CLASS_UNKNOWN
     if ticket.state is not State.WAITING:
         return Refusal.WRONG_STATE
+    if not _allowed(state.rules.services[state.services[ticket.service]][1], command.cls):
+        return Refusal.CLASS_NOT_ALLOWED
     return [TicketReclassed(ticket.ticket, command.cls, command.why)]
 
 

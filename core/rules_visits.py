@@ -21,11 +21,15 @@ def visit_of(state: HallState, command: TakeTicket) -> tuple[int | Refusal, list
         return Refusal.VISIT_UNKNOWN if stranger else command.visit, []
     if not command.person_ref and not command.plan:
         return 0, []
-    known = state.visit_of_person.get(command.person_ref, 0) if command.person_ref else 0
+    return errand_of(state, command.person_ref, command.plan)
+
+
+def errand_of(state: HallState, person_ref: str, plan: tuple[str, ...] = ()) -> tuple[int, list[Fact]]:
+    """The errand a person is on already, or a new one with the fact that opens it."""
+    known = state.visit_of_person.get(person_ref, 0) if person_ref else 0
     if known:
         return known, []
-    opened = VisitOpened(visit=state.next_visit, person_ref=command.person_ref, plan=command.plan)
-    return opened.visit, [opened]
+    return state.next_visit, [VisitOpened(visit=state.next_visit, person_ref=person_ref, plan=plan)]
 
 
 def has_open(state: HallState, person_ref: str, service: int) -> bool:
@@ -63,6 +67,7 @@ def taken_fact(
     booking: int = 0,
     command: TakeTicket | None = None,
     happened_ms: int = 0,
+    person_ref: str = "",
 ) -> TicketTaken:
     """The fact of a take: the people ahead and the estimate are told once and stand in it."""
     service, klass, t = state.rules.services[part.code][0], state.rules.classes[cls], state.t(at_ms)
@@ -80,7 +85,7 @@ def taken_fact(
         visit=visit,
         eligible_ms=eligible_ms,
         origin=origin,
-        person_ref=command.person_ref if command else "",
+        person_ref=command.person_ref if command else person_ref,
         assisted_by=command.assisted_by if command else "",
         lang=command.lang if command else "",
         party=command.party if command else 1,

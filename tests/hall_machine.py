@@ -337,7 +337,8 @@ class HallAgainstModel(RuleBasedStateMachine):
         assert state.day_is_open or not state.tickets, "I2"
         self.loose |= not self.plain.policy.tickets.one_open_per_person
         if not self.loose:
-            mine = [(x.person_ref, x.service) for x in state.tickets.values() if x.person_ref and x.state in OPEN]
+            people = [x for x in state.tickets.values() if x.person_ref and x.state in OPEN and x.number[0] != "X"]
+            mine = [(x.person_ref, x.service) for x in people]
             assert len(mine) == len(set(mine)), "I4"
         assert self.rated["bad"] == self.rated["cases"], "I5"
         assert self.rated["submits"] == self.rated["answers"], "I7"

@@ -58,8 +58,11 @@ class Plain(Calls):
         booking = self._booking(ask.booking, service=True)
         if not self.open:
             raise No("hall_closed")
+        self._one_open(booking["person"], booking["service"])
         rules, slot, part = self.policy.booking, booking["slot"], self.service(booking["service"])
-        if at - slot > rules.void_min * MIN:
+        if slot >= self.day.next_cutover_ms:
+            raise No("slot_other_day")
+        if at - slot > rules.void_min * MIN or slot < self.day.day_start_ms:
             raise No("slot_over")
         self._numbers_left(part)
         on_time = at - slot <= rules.late_min * MIN
@@ -67,10 +70,12 @@ class Plain(Calls):
         booking["state"] = "checked_in"
         T = slot - rules.credit_min * MIN if on_time else at
         cls = "booked" if on_time else "ordinary"
-        taken = self._take(part, cls, at, T, 0, "booking", early=early if early > at else 0)
+        visit, opened = self._errand(booking["person"], (), at) if booking["person"] else (0, [])
+        taken = self._take(part, cls, at, T, visit, "booking", early=early if early > at else 0)
+        self.slips[taken["ticket"]].person = booking["person"]
         if device:
             self.last_take[device] = (part.code, at)
-        return [Said("BookingCheckedIn", booking=ask.booking), taken]
+        return [Said("BookingCheckedIn", booking=ask.booking), *opened, taken]
 
     # Counters and devices.
 
@@ -157,6 +162,7 @@ class Plain(Calls):
         )
 
     def _change(self, policy: Policy, at: int) -> Said:
+        self.rings = self.rings if policy.classes == self.policy.classes else {}
         self.policy = policy
         if self.pending is not None and self.pending.version <= policy.version:
             self.pending = None
@@ -165,6 +171,7 @@ class Plain(Calls):
         for gone in [no for no in self.desks if no not in [part.no for part in policy.counters]]:
             del self.desks[gone]
         self._furnish()
+        self.drop_rings()
         return Said("PolicyChanged", version=policy.version, periods=self.periods)
 
     def OpenDay(self, ask: c.OpenDay, device: str, at: int) -> list[Said]:

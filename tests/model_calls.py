@@ -122,7 +122,7 @@ class Calls(Tickets):
         return [Said("TicketReleased", ticket=slip.ticket, call=slip.call)]
 
     def AbandonTicket(self, ask: c.AbandonTicket, device: str, at: int) -> list[Said]:
-        slip = self.slip(ask.ticket) if ask.ticket else self.current(ask.counter, device)[1]
+        slip = self.named(ask.ticket, device) if ask.ticket else self.current(ask.counter, device)[1]
         self.slip(slip.ticket, CALLED, HELD, MISSED)
         counter = slip.counter if slip.state == CALLED else 0
         return [Said("TicketAbandoned", ticket=slip.ticket, counter=counter), *self._end(slip, ABANDONED, at)]
@@ -159,7 +159,7 @@ class Calls(Tickets):
 
     def TransferTicket(self, ask: c.TransferTicket, device: str, at: int) -> list[Said]:
         if ask.ticket:
-            self.slip(ask.ticket)
+            self.named(ask.ticket, device)
         else:
             self.desk(ask.counter, device)
         self.service(ask.to_service)

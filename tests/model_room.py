@@ -120,7 +120,6 @@ class Room:
         self._furnish()
 
     def _furnish(self) -> None:
-        self.rings = {}
         self.devices.update({part.id: part for part in self.policy.devices})  # one left out is known still
         for part in self.policy.counters:
             desk = self.desks.setdefault(part.no, Desk(part.no, (), (), 0))
@@ -217,6 +216,14 @@ class Room:
         if states and self.slips[ticket].state not in states:
             raise No("wrong_state")
         return self.slips[ticket]
+
+    def named(self, ticket: int, device: str) -> Slip:
+        """A ticket named by a keypad: not one that another counter has."""
+        slip = self.slip(ticket)
+        own = self.devices[device].counter if device in self.devices else 0
+        if own and slip.state in (CALLED, SERVING, HELD) and slip.counter != own:
+            raise No("forbidden")
+        return slip
 
     def service(self, code: str) -> ServicePart:
         for part in self.policy.services:

@@ -27,27 +27,22 @@ class Tickets(Room):
         inside = any(a - early <= at < b for a, b in self.periods)
         if not self.open or not (inside or ask.number):
             raise No("hall_closed")
-        mine = [s for s in self.slips.values() if s.state in OPEN and s.person and s.person == ask.person_ref]
-        mine += [s for s in self.slips.values() if s.state in OPEN and s.visit and self._person(s) == ask.person_ref]
-        if self.policy.tickets.one_open_per_person and ask.person_ref and ask.service in [s.service for s in mine]:
-            raise No("open_ticket_exists")
-        if ask.cls == "booked" or (part.classes and ask.cls not in part.classes):
-            raise No("class_not_allowed")
+        if not ask.number:
+            self._one_open(ask.person_ref, ask.service)
+        self._class_allowed(part, ask.cls)
         last = self.last_take.get(device)
         if last and not ask.number and last[0] == ask.service and at - last[1] < self.policy.tickets.press_gap_ms:
             raise No("pressed_twice")
-        if part.quota_day and self.taken_of.get(ask.service, 0) >= part.quota_day:
+        if part.quota_day and not ask.number and self.taken_of.get(ask.service, 0) >= part.quota_day:
             raise No("quota_full")
         if ask.number in self.printed:
             raise No("number_taken")
         if not ask.number:
             self._numbers_left(part)
         said: list[Said] = []
-        visit = ask.visit or next((v for v, one in self.visits.items() if one["person"] == ask.person_ref != ""), 0)
+        visit = ask.visit
         if not visit and (ask.person_ref or ask.plan):
-            visit = self._count("visit")
-            self.visits[visit] = dict(person=ask.person_ref, started=at, plan=list(ask.plan), sent_home=False)
-            said.append(Said("VisitOpened", visit=visit, person_ref=ask.person_ref))
+            visit, said = self._errand(ask.person_ref, ask.plan, at)
         happened = max(self.day.day_start_ms, min(ask.happened_ms or at, at)) if ask.number else 0
         said.append(self._take(part, ask.cls, at, happened or at, visit, "kiosk" if device else "web", ask.number))
         slip = self.slips[said[-1]["ticket"]]
@@ -55,6 +50,23 @@ class Tickets(Room):
         if device and not ask.number:
             self.last_take[device] = (ask.service, at)
         return said
+
+    def _one_open(self, person: str, service: str) -> None:
+        mine = [s for s in self.slips.values() if s.state in OPEN and person and person in (s.person, self._person(s))]
+        if self.policy.tickets.one_open_per_person and service in [s.service for s in mine]:
+            raise No("open_ticket_exists")
+
+    def _class_allowed(self, part: ServicePart, cls: str) -> None:
+        if cls == "booked" or (part.classes and cls not in part.classes):
+            raise No("class_not_allowed")
+
+    def _errand(self, person: str, plan: tuple[str, ...], at: int) -> tuple[int, list[Said]]:
+        known = next((v for v, one in self.visits.items() if one["person"] == person != ""), 0)
+        if known:
+            return known, []
+        visit = self._count("visit")
+        self.visits[visit] = dict(person=person, started=at, plan=list(plan), sent_home=False)
+        return visit, [Said("VisitOpened", visit=visit, person_ref=person)]
 
     def _person(self, slip: Slip) -> str:
         return str(self.visits[slip.visit]["person"]) if slip.visit in self.visits else ""
@@ -145,6 +157,7 @@ class Tickets(Room):
         if ask.cls not in [cls.code for cls in self.policy.classes]:
             raise No("class_unknown")
         self.slip(ask.ticket, WAITING)
+        self._class_allowed(self.service(slip.service), ask.cls)
         slip.cls = ask.cls
         return [Said("TicketReclassed", ticket=slip.ticket, cls=ask.cls)]
 

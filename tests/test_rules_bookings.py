@@ -19,7 +19,7 @@ def booked() -> Driven:
 
 def checked_in(hall: Driven, at: str) -> t.TicketTaken:
     hall.at_ms = clock(f"2026-11-23 {at}")
-    assert kinds(hall.ask(c.CheckInBooking(1), "kiosk-1")) == ["BookingCheckedIn", "TicketTaken"]
+    assert kinds(hall.ask(c.CheckInBooking(1), "kiosk-1")) == ["BookingCheckedIn", "VisitOpened", "TicketTaken"]
     return hall.only(t.TicketTaken)
 
 
@@ -127,3 +127,34 @@ def test_the_end_of_the_day_keeps_bookings_to_come_and_forgets_the_others() -> N
     assert list(hall.state.bookings) == [3]
     hall.at_ms = SLOT + DAY
     assert kinds(hall.ask(c.CheckInBooking(3))) == ["BookingCheckedIn", "TicketTaken"]
+
+
+def test_a_check_in_is_the_persons_ticket_and_errand() -> None:
+    hall = booked()
+    taken = checked_in(hall, "10:00")
+    assert (taken.person_ref, taken.visit) == ("a" * 32, 1)
+    assert hall.state.visits[1].tickets == [1]
+    hall.at_ms += 2000
+    hall.send("kiosk-1", c.TakeTicket("si", person_ref="a" * 32))
+    assert hall.only(f.Refused).reason == "open_ticket_exists"
+    assert hall.take("tax", person_ref="a" * 32).visit == 1
+
+
+def test_who_has_an_open_ticket_for_the_service_does_not_check_in_to_a_second() -> None:
+    hall = booked()
+    hall.take("si", person_ref="a" * 32)
+    hall.at_ms = SLOT
+    assert hall.refused(c.CheckInBooking(1)) == "open_ticket_exists"
+    hall.ask(c.CancelTicket(1))
+    assert kinds(hall.ask(c.CheckInBooking(1))) == ["BookingCheckedIn", "VisitOpened", "TicketTaken"]
+
+
+def test_a_slot_of_another_day_is_not_checked_in_today() -> None:
+    hall = opened(booking={"void_min": 1440})
+    hall.ask(c.MakeBooking("si", SLOT + DAY))
+    assert hall.refused(c.CheckInBooking(1)) == "slot_other_day"
+    hall.at_ms = SLOT + DAY - 60 * MIN
+    assert "TicketTaken" in kinds(hall.ask(c.CheckInBooking(1)))
+    hall.ask(c.MakeBooking("si", hall.at_ms + MIN))
+    hall.at_ms += 18 * 60 * MIN
+    assert hall.refused(c.CheckInBooking(2)) == "slot_over"

@@ -212,3 +212,39 @@ def test_a_running_rating_keeps_its_due_time_when_the_window_changes() -> None:
     due_ms = hall.serve(1).due_ms
     hall.change(changed(evaluation={"window_days": 1}))
     assert hall.state.evaluations[1].due_ms == due_ms
+
+
+def test_the_green_channel_goes_on_counting_over_a_policy_change() -> None:
+    """One of three calls: what was green before the change still counts, unless the classes are others."""
+    for classes, second in ((POLICY.classes, "ordinary"), (POLICY.classes[:4], "green")):
+        hall = opened()
+        for cls in ("green", "ordinary", "green", "ordinary"):
+            hall.take(cls=cls)
+        assert hall.state.tickets[hall.call(2).ticket].number == "A001"
+        hall.ask(c.FinishServing(2))
+        hall.change(changed(classes=classes))
+        called = hall.state.tickets[hall.call(2).ticket]
+        assert hall.state.rules.class_codes[called.cls] == second
+
+
+def test_a_ring_goes_with_the_skills_it_was_made_under() -> None:
+    hall = opened()
+    for cls in ("green", "ordinary", "green", "ordinary"):
+        hall.take(cls=cls)
+    hall.call(2)
+    hall.ask(c.FinishServing(2))
+    one, two, three = POLICY.counters
+    two, three = msgspec.structs.replace(two, primary=("si",)), msgspec.structs.replace(three, primary=("id", "tax"))
+    hall.change(changed(counters=(one, two, three)))
+    assert hall.state.rules.class_codes[hall.state.tickets[hall.call(2).ticket].cls] == "green"
+
+
+def test_a_handicap_is_minutes_of_an_ordinary_ticket() -> None:
+    """5 minutes less for help from elsewhere: an overflow ticket 6 minutes older goes first, 4 minutes older not."""
+    one, two, three = POLICY.counters
+    for minutes, first in ((6, "tax"), (4, "si")):
+        hall = opened(counters=(msgspec.structs.replace(one, theta_min=0, handicap_min=5), two, three))
+        hall.take("tax")
+        hall.at_ms += minutes * MIN - 2000
+        hall.take("si")
+        assert hall.call(1).service == first

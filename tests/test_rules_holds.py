@@ -3,6 +3,7 @@
 import pytest
 
 from core import commands as c
+from core import facts as f
 from core import facts_tickets as t
 from core.state import restored
 from core.ticket import State
@@ -125,3 +126,18 @@ def test_a_transfer_gives_nobody_two_open_tickets_for_one_service() -> None:
     hall.take("tax", person_ref="a" * 32)
     assert hall.refused(c.TransferTicket("tax", ticket=1)) == "open_ticket_exists"
     assert kinds(hall.ask(c.TransferTicket("id", ticket=1))) == ["TicketTransferred"]
+
+
+@pytest.mark.parametrize("state", ["called", "serving", "held", "waiting", "missed"])
+def test_a_keypad_names_no_ticket_that_another_counter_has(state: str) -> None:
+    hall = opened()
+    hall.take()
+    steps = {"called": [], "serving": [c.StartServing(1)], "held": [c.HoldTicket(1)], "missed": [c.MissTicket(1)]}
+    for step in [c.CallNext(1), *steps[state]] if state in steps else []:
+        hall.ask(step)
+    for command in (c.AbandonTicket(ticket=1), c.TransferTicket("tax", 1)):
+        (fact,) = hall.hall.decide(command, hall.at_ms, "caller-2")
+        forbidden = isinstance(fact, f.Refused) and fact.reason == "forbidden"
+        assert forbidden is (state not in ("waiting", "missed")), command
+        (own,) = hall.hall.decide(command, hall.at_ms, "caller-1")
+        assert not (isinstance(own, f.Refused) and own.reason == "forbidden")

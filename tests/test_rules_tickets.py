@@ -4,15 +4,17 @@ Faults of deployed systems (F1-F20) are tested beside the rule that prevents the
 parts: the other half of F20 (a scan of the logs), F2 and F11 with a process that is killed.
 """
 
+import msgspec
 import pytest
 
 from core import commands as c
+from core import facts as f
 from core import facts_tickets as t
 from core.hall import Hall
 from core.state import restored
 from core.ticket import State
 from core.window import RefusedAnswer, TicketAnswer
-from tests.halls import MIN, MORNING, changed, clock, kinds, opened
+from tests.halls import MIN, MORNING, POLICY, changed, clock, kinds, opened
 
 
 def test_f2_numbers_are_unique_over_restarts() -> None:
@@ -251,3 +253,23 @@ def test_offline_numbers_and_the_quota_survive_a_policy_change() -> None:
     hall.change(changed(hall.policy))
     assert hall.refused(c.TakeTicket("si", number="X001"), "kiosk-1") == "number_taken"
     assert hall.state.taken_of[0] == 1
+
+
+def test_a_change_of_class_asks_the_service_and_never_makes_a_booking() -> None:
+    hall = opened()
+    hall.take("id")
+    hall.take("si")
+    assert hall.refused(c.ReclassTicket(1, "green")) == "class_not_allowed"
+    assert hall.refused(c.ReclassTicket(2, "booked")) == "class_not_allowed"
+    assert kinds(hall.ask(c.ReclassTicket(1, "care"))) == ["TicketReclassed"]
+
+
+def test_a_slip_in_somebodys_hand_is_taken_although_the_quota_is_full_or_a_ticket_is_open() -> None:
+    hall = opened(services=(msgspec.structs.replace(POLICY.services[0], quota_day=1), *POLICY.services[1:]))
+    hall.take("si", person_ref="a" * 32)
+    hall.at_ms += 2000
+    hall.send("kiosk-1", c.TakeTicket("si", number="X001", person_ref="a" * 32))
+    assert hall.only(t.TicketTaken).number == "X001"
+    hall.at_ms += 2000
+    hall.send("kiosk-2", c.TakeTicket("si"))
+    assert hall.only(f.Refused).reason == "quota_full"
