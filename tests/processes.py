@@ -13,7 +13,8 @@ import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -53,6 +54,26 @@ def write_halls(directory: Path, policies: Sequence[Policy]) -> Path:
     for one in policies:
         (directory / f"{one.hall.id}.json").write_text(document(one), "utf-8")
     return directory
+
+
+def visits(count: int, hall: str = "h1") -> Iterator[tuple[str, bytes]]:
+    """`count` events as (topic, payload), in order: a clerk signs on; people take, are called, served, and rate."""
+    seqs: dict[str, int] = {}
+
+    def say(device: str, kind: str, **more: object) -> tuple[str, bytes]:
+        seq = seqs[device] = seqs.get(device, 0) + 1
+        event = {"boot": "visits", "seq": seq, "body": {"type": kind, **more}}
+        return f"jh/v1/{hall}/{device}/event", json.dumps(event).encode()
+
+    def endless() -> Iterator[tuple[str, bytes]]:
+        yield say("caller-1", "staff.sign_on", staff=f"{hall}-1")
+        while True:
+            yield say("kiosk", "ticket.take", service="s2")
+            for press in ("ticket.call_next", "serving.start", "serving.finish"):
+                yield say("caller-1", press)
+            yield say("ev-1", "evaluation.submit", level=5)
+
+    return islice(endless(), count)
 
 
 class Served:

@@ -12,11 +12,11 @@ import aiomqtt
 import msgspec
 import pytest
 
-from bench.load import Rush, hall_policy
+from bench.load import hall_policy
 from core.commands import ChangePolicy
 from core.policy import Policy
 from tests.brokers import RunningBroker
-from tests.processes import Served, write_halls
+from tests.processes import Served, visits, write_halls
 from workers import app as application
 from workers import engine, fold, logs, settings
 from workers.app import App
@@ -322,7 +322,7 @@ def test_after_an_orderly_end_the_next_start_applies_no_fact(tmp_path: Path) -> 
 
 def test_terminated_in_full_work_it_ends_with_0_and_everything_answered_is_there(broker: RunningBroker) -> None:
     """What was not answered is sent again, as a device does, and answered by the next process."""
-    directory, messages = broker.directory, list(Rush("h1", 3).messages(1200))
+    directory, messages = broker.directory, list(visits(1200))
     acked: set[tuple[str, int]] = set()
 
     def key(message: tuple[str, bytes]) -> tuple[str, int]:
@@ -359,7 +359,7 @@ def test_terminated_in_full_work_it_ends_with_0_and_everything_answered_is_there
     assert found.facts == 0, "the state was stored"
     windows = found.halls["h1"].state.windows
     for device, seq in acked:
-        assert windows[device].boots["bench-1"].floor >= seq, "answered, and not in the journal"
+        assert windows[device].boots["visits"].floor >= seq, "answered, and not in the journal"
     with start() as served:
         assert served.up().wait_for("recovery.done")["facts"] == 0
         left = [message for message in messages if key(message) not in acked]

@@ -9,9 +9,9 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from bench.load import Rush, hall_policy
+from bench.load import hall_policy
 from tests.brokers import RunningBroker
-from tests.processes import ROOT, Served
+from tests.processes import ROOT, Served, visits
 from workers import logs
 
 EVENTS = {name: value for name, value in vars(logs).items() if name.isupper() and isinstance(value, str)}
@@ -74,7 +74,7 @@ def test_what_is_below_the_level_is_not_written(level: str, lines: int) -> None:
 
 
 def test_ten_thousand_events_leave_at_most_fifty_lines(iotcore_broker: RunningBroker) -> None:
-    messages = list(Rush("h1", 5).messages(10_000))
+    messages = list(visits(10_000))
 
     async def send() -> None:
         async with (
