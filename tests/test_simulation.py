@@ -78,11 +78,11 @@ def test_each_planted_mistake_is_found_within_a_thousand_runs(mutant: Mutant) ->
     assert seed
 
 
-@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant.name)
-def test_each_planted_mistake_still_fits_and_leaves_no_trace(mutant: Mutant) -> None:
+def test_each_planted_mistake_still_fits_and_leaves_no_trace() -> None:
     before = simulate(generate(3)).trace
-    with planted(mutant):
-        pass
+    for mutant in MUTANTS:
+        with planted(mutant):
+            pass
     assert simulate(generate(3)).trace == before
 
 

@@ -62,7 +62,8 @@ class Stepping:
         await asyncio.sleep(0)
 
     async def emit(self, messages: Sequence[Outgoing]) -> None:
-        self.life.world.emits(self.life, messages)
+        if self.life is self.life.world.life:  # else the broker has thrown it off
+            self.life.world.emits(messages)
         await asyncio.sleep(0)
         await self.outbox.emit(messages)
         await asyncio.sleep(0)

@@ -5,37 +5,30 @@ each picture the fold of the journal, each answer the first one. At the end ever
 be answered, every screen right, and the journal what the plain model would have decided.
 """
 
-import json
 import zlib
 from collections.abc import Callable, Sequence
 from random import Random
 from typing import Any, NamedTuple
 
-import msgspec
-
-from core import record
-from core.fact import Cause
 from core.hall import Hall
 from core.state import HallState
-from devices import pictures, topics, wire
 from tests.halls import HALL, MORNING
-from tests.simulation.devices import Agent, Answer
+from tests.simulation.devices import Agent
 from tests.simulation.disk import Disk, DiskFailed, VirtualJournal
 from tests.simulation.faults import strike
-from tests.simulation.invariants import ENVELOPE, Ledger, against_model
+from tests.simulation.invariants import against_model
 from tests.simulation.loop import NS, Owner, VirtualLoop
-from tests.simulation.network import Broker, Message
+from tests.simulation.network import Broker
 from tests.simulation.people import pressed
 from tests.simulation.plan import LENGTH_S, POLICIES, Plan
 from tests.simulation.process import Life, underneath
+from tests.simulation.watch import Watch
 from workers import fold, logs
 from workers.connection import TakenOver
-from workers.ports import Fenced, Input, Outgoing, Row
+from workers.ports import Fenced
 
 HEAL_S = 1800.0  # the longest patience of a device is twelve minutes
 QUIET_S = 4.0
-SAY_S = 30.0
-SECRET = b"13800138000"
 
 
 class Outcome(NamedTuple):
@@ -48,18 +41,14 @@ class Outcome(NamedTuple):
     lives: int
 
 
-class World:
+class World(Watch):
     """Everything around the process."""
 
     def __init__(self, plan: Plan) -> None:
-        self.plan, self.policy = plan, POLICIES[plan.policy]
+        super().__init__(plan)
+        self.policy = POLICIES[plan.policy]
         self.rng = Random(f"world {plan.seed}")
-        self.loop = VirtualLoop()
-        self.trace: list[str] = []
-        self.failures: list[str] = []
         self.skew_ms = 0
-        self.ledger = Ledger()
-        self.mirror = Hall(HallState(HALL))
         self.disk = Disk(self.committed, self._disk_delay_s)
         self.disk_slow = (0, 0.0)
         self.broker = Broker(self.loop, Random(f"net {plan.seed}"), self.fail, self.confirmed, self.published)
@@ -67,12 +56,7 @@ class World:
         self.lives: dict[Owner | None, Life] = {}
         self.life: Life | None = None
         self.healing = self.wants_life = False
-        self.asked: dict[tuple[tuple[str, str, int], int], Any] = {}
-        self._causes: dict[bytes, list[Cause]] = {}
-        self.answered: dict[tuple[str, str, int], Answer] = {}
-        self.spoken: set[int] = set()
         self.live_since_s: dict[Life, float] = {}
-        self.spans: list[tuple[float, float]] = []
         self.agents = {part.id: self._agent(part.id, part.kind) for part in self.policy.devices}
 
     def _agent(self, name: str, kind: str) -> Agent:
@@ -95,128 +79,6 @@ class World:
     def wall_ms(self) -> int:
         """The machine's clock."""
         return MORNING + self.loop.now_ns // 1_000_000 + self.skew_ms
-
-    # What is written down.
-
-    def note(self, text: str) -> None:
-        self.trace.append(f"{self.loop.now_ns / NS:10.4f} {text}")
-
-    def fail(self, text: str) -> None:
-        """The run ends here."""
-        self.failures.append(text)
-        self.note(f"FAILED {text}")
-        self.loop.stopped = True
-
-    # The process reaches out.
-
-    def committed(self, hall: str, n: int, row: Row) -> None:
-        """A fact is durable."""
-        if hall != HALL:
-            return self.fail(f"a fact of a hall that is not there: {hall}")
-        if row.device:
-            self.disk.causes.setdefault((row.device, row.boot, row.dseq), n)
-        self.ledger.read(n, row)
-        fact, digest, _ = record.decode(row.kind, row.v, row.payload)
-        cause = Cause(row.device, row.boot, row.dseq, digest) if row.device else None
-        self.note(f"fact {n} {type(fact).__name__} {row.device} {row.dseq or ''}")
-        self.mirror.evolve(fact, row.at_ms, cause)
-        if SECRET in row.payload:
-            self.fail(f"fact {n} carries a phone number")
-        if self.ledger.wrong:
-            self.fail(self.ledger.wrong[0])
-        return None
-
-    def settles(self, batch: Sequence[Input]) -> None:
-        """The dispatcher says that it has done with these."""
-        for one in batch:
-            self._durable("settled", one.topic, one.payload)
-
-    def confirmed(self, message: Message) -> None:
-        """The broker forgets this: the dispatcher has acknowledged it."""
-        self._durable("PUBACK of", message.topic, message.payload)
-
-    def _durable(self, what: str, topic: str, payload: bytes) -> None:
-        parts = topics.split(topic)
-        if parts is None or parts.leaf != topics.EVENT or parts.hall != HALL or parts.device not in self.agents:
-            return
-        if parts.device not in self.mirror.state.devices:
-            return  # told to keep it
-        for cause in self._causes_of(parts.device, payload):
-            if not self.disk.holds(cause[:3]):
-                return self.fail(f"{what} {'/'.join(map(str, cause[:3]))}, which is not in the journal")
-
-    def _causes_of(self, device: str, payload: bytes) -> list[Cause]:
-        found = self._causes.get(payload)
-        if found is None:
-            found = self._causes[payload] = [one.cause for one in wire.decode(payload, device) if one.cause is not None]
-        return found
-
-    def emits(self, life: Life, messages: Sequence[Outgoing]) -> None:
-        """The dispatcher hands out what the outside is to hear."""
-        if life is not self.life:
-            return  # of a process that another has replaced: the broker has thrown it off
-        state = self.mirror.state
-        self._check(self.ledger.conserved(state.tally))
-        for one in messages:
-            if not one.retain:
-                continue
-            picture = msgspec.json.decode(one.payload)
-            device = state.devices[one.topic.split("/")[3]]
-            if picture["revision"] != state.n:
-                self.fail(f"{device.device} is to show revision {picture['revision']}, the journal ends at {state.n}")
-            elif picture["body"] != _drawn(state, device):
-                self.fail(f"{device.device} is to show {picture['body']}, the journal says {_drawn(state, device)}")
-
-    def published(self, topic: str, payload: bytes, retain: bool) -> None:
-        """The broker has it."""
-        _, _, hall, device, leaf = topic.split("/")
-        if SECRET in payload:
-            self.fail(f"{topic} carries a phone number")
-        if leaf == topics.ACK and hall == HALL:
-            self._acked(device, msgspec.json.decode(payload))
-        elif leaf == topics.COMMAND:
-            said = msgspec.json.decode(payload)
-            self.spoken.add(said["id"])
-            if said["id"] > self.mirror.state.n:
-                self.fail(f"order {said['id']} to {device}, the journal ends at {self.mirror.state.n}")
-        elif leaf == topics.SCREEN:
-            self._shows(device, msgspec.json.decode(payload))
-
-    def _acked(self, device: str, ack: dict[str, Any]) -> None:
-        for result in ack["results"]:
-            if result.get("keep"):
-                continue
-            cause = (device, ack["boot"], result["seq"])
-            self.note(f"ack {'/'.join(map(str, cause))} {result}")
-            if result.get("refused") in ENVELOPE:
-                continue
-            wrong = self.ledger.misheard(cause, result)
-            if wrong:
-                self.fail(f"{'/'.join(map(str, cause))}: {wrong}")
-
-    def _shows(self, device: str, said: dict[str, Any]) -> None:
-        if said["revision"] > self.mirror.state.n:
-            self.fail(f"{device} shows revision {said['revision']}, the journal ends at {self.mirror.state.n}")
-
-    # Devices tell.
-
-    def sends(self, device: str, payload: bytes) -> None:
-        """Remembered, so that the model can be asked."""
-        for one in wire.decode(payload, device):
-            if isinstance(one, wire.Heard):
-                self.asked[one.cause[:3], one.cause.body] = one.command
-
-    def heard(self, answer: Answer) -> None:
-        """A device has accepted an answer: it was about what this device had said."""
-        cause = (answer.device, answer.boot, answer.seq)
-        self.answered[cause] = answer
-        lines = self.ledger.by_cause.get(cause)
-        if not lines or (answer.result.get("ok") or {}).get("type") == "seen":
-            return
-        payload = json.dumps({"boot": answer.boot, "seq": answer.seq, "body": answer.body}).encode()
-        digests = [one.cause.body for one in wire.decode(payload, answer.device) if one.cause is not None]
-        if digests and digests[0] != lines[0].digest:
-            self.fail(f"{'/'.join(map(str, cause))} got the answer to something else that had its number")
 
     # Lives of the process.
 
@@ -355,44 +217,11 @@ class World:
         self._not_live(life)
         if not _same(life.app.halls[HALL], self.mirror):
             return self.fail("the running state is not the fold of the journal")
-        self._check(self._screens())
-        self._check(self._unsaid())
-        self._check(against_model(self.ledger.lines, self.asked))
-        self._check(self._replayed())
+        self.check(self.screens())
+        self.check(self.unsaid())
+        self.check(against_model(self.ledger.lines, self.asked))
+        self.check(self._replayed())
         return None
-
-    def _check(self, wrong: Sequence[str]) -> None:
-        if wrong:
-            self.fail(wrong[0])
-
-    def _screens(self) -> list[str]:
-        """What the broker keeps and what each device shows is the fold; counters by the ledger, too."""
-        wrong = []
-        for device in self.mirror.state.devices.values():
-            drawn = _drawn(self.mirror.state, device)
-            if drawn is None:
-                continue
-            kept = self.broker.retained.get(topics.build(HALL, device.device, topics.SCREEN))
-            shown = self.agents[device.device].screen
-            if kept is None or msgspec.json.decode(kept)["body"] != drawn or shown != drawn:
-                wrong.append(f"{device.device} shows {shown}, kept {kept!r}, the journal says {drawn}")
-            if device.kind in ("caller", "counter_screen"):
-                ticket = self.ledger.holder.get(device.counter, 0)
-                if drawn["number"] != self.ledger.number_of.get(ticket, ""):
-                    wrong.append(f"{device.device} shows {drawn['number']}, ticket {ticket} is there")
-        return wrong
-
-    def _unsaid(self) -> list[str]:
-        """A call is spoken, unless nobody was connected for three seconds while it was of any use."""
-        if any(fault.kind == "clock" for fault in self.plan.faults):
-            return []
-        wrong = []
-        for n, at_ms in self.ledger.orders.items():
-            at_s = (at_ms - MORNING) / 1000
-            spans = [(max(since, at_s), min(until, at_s + SAY_S - 1.0)) for since, until in self.spans]
-            if n not in self.spoken and any(until - since > 4.0 for since, until in spans):
-                wrong.append(f"call of fact {n} was never spoken")
-        return wrong
 
     def _replayed(self) -> list[str]:
         """From the newest snapshot, and from the first fact: the same bytes."""
@@ -423,11 +252,6 @@ class World:
                 life.over = True
                 life.sever()
                 self.loop.bury(life.owner, life.main)
-
-
-def _drawn(state: HallState, device: Any) -> Any:
-    picture = pictures.draw(state, device)
-    return None if picture is None else msgspec.json.decode(msgspec.json.encode(picture))
 
 
 def _same(one: Hall, other: Hall) -> bool:
