@@ -28,7 +28,7 @@ def alone(rule: str, policy_version: int, head: Head) -> Why:
 Language = Literal["zh", "en"]
 SENTENCES: Final[dict[Language, dict[str, str]]] = {
     "en": {
-        "only": "{w}: nobody else was waiting for this counter.",
+        "only": "{w}: first in line for this counter.",
         "head_start": "{w} before {o}: {c}, {h} head start, came {d} later.",
         "faster": "{w} before {o}: {c}, ages faster, came {d} later.",
         "earlier": "{w} before {o}: {c}, came {d} earlier.",
@@ -44,7 +44,7 @@ SENTENCES: Final[dict[Language, dict[str, str]]] = {
         "s": "{n} s",
     },
     "zh": {
-        "only": "{w}:本窗口没有其他人等候。",
+        "only": "{w}:本窗口排在最前。",
         "head_start": "{w} 先于 {o}:{c},优先提前量{h},晚到{d}。",
         "faster": "{w} 先于 {o}:{c},优先级增长较快,晚到{d}。",
         "earlier": "{w} 先于 {o}:{c},早到{d}。",

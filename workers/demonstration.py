@@ -10,7 +10,7 @@ import signal
 import sys
 import tempfile
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -268,25 +268,22 @@ async def _watched(simulator: Simulator, wish: Wish, url: str) -> None:
     if wish.as_json or not console.is_terminal:
         if not wish.as_json:
             sys.stderr.write(f"metrics at {url}/metrics\n")
-        await _until(simulator.run)
+        await _until_stopped(simulator)
         return
     with Live(_table(simulator, url), console=console, refresh_per_second=4) as live:
-        running = asyncio.create_task(_until(simulator.run))
+        running = asyncio.create_task(_until_stopped(simulator))
         while not running.done():
             await asyncio.wait([running], timeout=0.25)
             live.update(_table(simulator, url))
         await running
 
 
-async def _until(run: Callable[[], Awaitable[object]]) -> None:
-    """Ctrl-C ends the day early; what was acknowledged is still compared."""
-    task = asyncio.ensure_future(run())
+async def _until_stopped(simulator: Simulator) -> None:
+    """Ctrl-C ends the day early, in order: what is asked is still answered, and then compared."""
     loop = asyncio.get_running_loop()
-    loop.add_signal_handler(signal.SIGINT, task.cancel)
+    loop.add_signal_handler(signal.SIGINT, simulator.stop)
     try:
-        await task
-    except asyncio.CancelledError:
-        pass
+        await simulator.run()
     finally:
         loop.remove_signal_handler(signal.SIGINT)
 
