@@ -1,0 +1,257 @@
+"""devices/gateway.py: old keypads and evaluators on a serial line become devices of the hall, each with its own name.
+
+line ─▶ frame ─▶ same as 300 ms ago? ─no▶ outbox, synced ─▶ echo ─▶ hall        a frame that fails a check: no echo
+hall ─▶ picture ─▶ three digits ─▶ line     refused ─▶ two beeps ─▶ line
+
+`python -m devices.gateway gateway.toml`. A port that is unplugged takes its devices away (`lost`) and is tried again
+every 2 s; an address that does not echo three displays is `degraded`, until it is heard again.
+"""
+
+import asyncio
+import contextlib
+import os
+import signal
+import sys
+import termios
+import tomllib
+import tty
+from collections.abc import Callable
+from fcntl import ioctl
+from pathlib import Path
+from typing import Final, Literal
+from urllib.parse import quote, urlsplit
+
+import msgspec
+
+from core import commands as c
+from devices import frames
+from devices.bus import Address, Counts, Table, Unit
+from devices.client import Device
+from devices.flight import PATIENT, Timing
+from devices.frames import Frame, Reader
+from devices.outbox import SqliteOutbox
+
+REOPEN_S: Final = 2.0
+FLUSH_S: Final = 2.0
+READ_MAX: Final = 4096
+SPEEDS: Final = {1200: termios.B1200, 2400: termios.B2400, 4800: termios.B4800, 9600: termios.B9600}
+
+
+class Bus(Table, frozen=True):
+    """One serial port and who hangs on it."""
+
+    path: str
+    devices: tuple[Address, ...]
+    baud: Literal[1200, 2400, 4800, 9600] = 9600
+
+
+class Plan(Table, frozen=True):
+    """The whole of gateway.toml. `state`: directory of the outboxes, one file a device."""
+
+    url: str
+    hall: c.Id
+    state: str
+    ports: tuple[Bus, ...]
+
+
+def parse(text: str) -> Plan:
+    """The plan in `text`. ValueError says what is wrong with it."""
+    plan = msgspec.convert(tomllib.loads(text), Plan)
+    names = [address.device for bus in plan.ports for address in bus.devices]
+    for name in {name for name in names if names.count(name) > 1}:
+        raise ValueError(f"device {name!r} stands twice - at `$.ports[].devices[].device`")
+    for at, bus in enumerate(plan.ports):
+        addresses = [address.addr for address in bus.devices]
+        if len(set(addresses)) < len(addresses):
+            raise ValueError(f"an address stands twice - at `$.ports[{at}].devices[].addr`")
+    return plan
+
+
+class Port:
+    """A serial line, raw, 8N1. `on_bytes` as they come; `on_lost` once, when it is unplugged."""
+
+    def __init__(self, path: str, baud: int, on_bytes: Callable[[bytes], None], on_lost: Callable[[], None]) -> None:
+        self._on_bytes, self._on_lost = on_bytes, on_lost
+        self._fd = os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            ioctl(self._fd, termios.TIOCEXCL)  # a second gateway would take half of the bytes
+            tty.setraw(self._fd)
+            mode = termios.tcgetattr(self._fd)
+            mode[2] = (mode[2] & ~(termios.PARENB | termios.CSTOPB | termios.CSIZE)) | termios.CS8 | termios.CLOCAL
+            mode[4] = mode[5] = SPEEDS[baud]
+            termios.tcsetattr(self._fd, termios.TCSAFLUSH, mode)
+        except BaseException:
+            os.close(self._fd)
+            raise
+        asyncio.get_running_loop().add_reader(self._fd, self._read)
+
+    def _read(self) -> None:
+        try:
+            found = os.read(self._fd, READ_MAX)
+        except BlockingIOError:
+            return
+        except OSError:
+            found = b""
+        if found:
+            self._on_bytes(found)
+        else:
+            self.close()
+            self._on_lost()
+
+    def write(self, frame: bytes) -> bool:
+        """Whether all of it went out. A line that takes nothing is not waited for: the device asks again."""
+        with contextlib.suppress(OSError):
+            return self._fd >= 0 and os.write(self._fd, frame) == len(frame)
+        return False
+
+    def close(self) -> None:
+        """Twice is as good as once."""
+        if self._fd >= 0:
+            asyncio.get_running_loop().remove_reader(self._fd)
+            os.close(self._fd)
+            self._fd = -1
+
+
+class Line:
+    """One port through its pluggings and unpluggings."""
+
+    def __init__(self, plan: Plan, bus: Bus, timing: Timing) -> None:
+        self._plan, self._bus, self._timing = plan, bus, timing
+        self.counts = Counts()
+        self.reader = Reader()
+        self.units: dict[int, Unit] = {}
+        self._port: Port | None = None
+        self._lost = asyncio.Event()
+
+    async def run(self) -> None:
+        """For ever: opened, served, lost, tried again."""
+        while True:
+            self._lost.clear()
+            try:
+                self._port = Port(self._bus.path, self._bus.baud, self._on_bytes, self._lost.set)
+            except (OSError, termios.error):
+                await asyncio.sleep(REOPEN_S)
+                continue
+            self.counts.opened += 1
+            self.reader = Reader()
+            try:
+                await self._serve()
+            finally:
+                self._port.close()
+
+    async def _serve(self) -> None:
+        """The devices of the port, until it is lost: what they have said is still sent, then they are gone."""
+        async with contextlib.AsyncExitStack() as stack:
+            units = [self._unit(address, stack) for address in self._bus.devices]
+            for unit in units:
+                await stack.enter_async_context(unit.device)
+            obeys = [asyncio.create_task(unit.obey(), name=f"orders of {unit.device.device}") for unit in units]
+            self.units = {unit.address.addr: unit for unit in units}
+            try:
+                await self._lost.wait()
+                pending = [answer for unit in units for answer in unit.pending]
+                if pending:
+                    await asyncio.wait(pending, timeout=FLUSH_S)
+                for unit in units:
+                    unit.device.drop()
+            finally:
+                self.units = {}
+                for unit in units:
+                    unit.rest()
+                for task in obeys:
+                    task.cancel()
+
+    def _unit(self, address: Address, stack: contextlib.AsyncExitStack) -> Unit:
+        outbox = SqliteOutbox(Path(self._plan.state) / f"{address.device}.db")
+        stack.callback(outbox.close)
+        device = Device(
+            url_of(self._plan, address),
+            hall=self._plan.hall,
+            device=address.device,
+            profile=address.kind,
+            outbox=outbox,
+            timing=self._timing,
+            firmware="gateway",
+            on_screen=lambda shown: unit.on_screen(shown),
+        )
+        unit = Unit(address, device, self._say, self.counts)
+        return unit
+
+    def _say(self, frame: Frame) -> None:
+        if self._port is None or not self._port.write(frames.encode(frame)):
+            self.counts.unsaid += 1
+
+    def _on_bytes(self, found: bytes) -> None:
+        loop = asyncio.get_running_loop()
+        self._heard(self.reader.feed(found, int(loop.time() * 1000)))
+        if len(self.reader):
+            loop.call_later(frames.HALF_MS / 1000, self._expire)
+
+    def _expire(self) -> None:
+        self._heard(self.reader.expire(int(asyncio.get_running_loop().time() * 1000)))
+
+    def _heard(self, found: list[Frame]) -> None:
+        at_ms = int(asyncio.get_running_loop().time() * 1000)
+        for frame in found:
+            unit = self.units.get(frame.address)
+            if unit is None:
+                self.counts.strangers += 1  # nobody's: not echoed, so that whoever installs it notices
+            else:
+                unit.heard(frame, at_ms)
+
+
+def url_of(plan: Plan, address: Address) -> str:
+    """The broker with this device's own name and password."""
+    if not address.password_file:
+        return plan.url
+    password = Path(address.password_file).read_text("utf-8").strip()
+    parts = urlsplit(plan.url)
+    user = quote(f"{plan.hall}/{address.device}", safe="")
+    return parts._replace(netloc=f"{user}:{quote(password, safe='')}@{parts.netloc.rpartition('@')[2]}").geturl()
+
+
+class Gateway:
+    """All ports of a plan. `async with Gateway(plan):` while it lives; leaving says `closed` for each device."""
+
+    def __init__(self, plan: Plan, timing: Timing = PATIENT) -> None:
+        self.lines = [Line(plan, bus, timing) for bus in plan.ports]
+        self._tasks: list[asyncio.Task[None]] = []
+        Path(plan.state).mkdir(parents=True, exist_ok=True)
+
+    async def __aenter__(self) -> "Gateway":
+        self._tasks = [asyncio.create_task(line.run(), name="serial line") for line in self.lines]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+
+async def serve(plan: Plan) -> None:
+    """Until SIGTERM or SIGINT, or until a line fails by a mistake of ours."""
+    async with Gateway(plan) as gateway:
+        stop = asyncio.Event()
+        for sign in (signal.SIGTERM, signal.SIGINT):
+            asyncio.get_running_loop().add_signal_handler(sign, stop.set)
+        stopped = asyncio.create_task(stop.wait())
+        done, _ = await asyncio.wait({stopped, *gateway._tasks}, return_when=asyncio.FIRST_COMPLETED)
+        stopped.cancel()
+        for task in done - {stopped}:
+            task.result()
+
+
+def main() -> None:
+    """`python -m devices.gateway gateway.toml`."""
+    if len(sys.argv) != 2:
+        sys.exit("python -m devices.gateway gateway.toml")
+    try:
+        plan = parse(Path(sys.argv[1]).read_text("utf-8"))
+    except (OSError, ValueError) as error:
+        sys.stderr.write(f"{error}\n{sys.argv[1]}\ncorrect it and start again\n")
+        sys.exit(2)
+    asyncio.run(serve(plan))
+
+
+if __name__ == "__main__":
+    main()
