@@ -111,6 +111,14 @@ class Desk:
             else:
                 self._bad(one, device, topic, payload, at_ms)
 
+    def submit(self, device: str, payload: bytes, at_ms: int) -> wire.Result | None:
+        """As `event` for one event of a page: its answer is handed back, not published. None: no seq could be read."""
+        kept, self._answers = self._answers, {}
+        self.event(device, topics.build(self.hall.state.hall, device, topics.EVENT), payload, at_ms)
+        answers, self._answers = self._answers, kept
+        results = [result for (_, boot), found in answers.items() if boot for result in found]
+        return results[0] if results else None
+
     def status(self, device: str, topic: str, payload: bytes, at_ms: int) -> None:
         """A device's own state; only a change leaves a fact."""
         said = wire.decode_state(payload)

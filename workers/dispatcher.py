@@ -9,11 +9,13 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
 
 from core import commands as c
+from core.effects import Effects
 from core.hall import Hall
 from core.refusals import Refusal
 from core.state import HallState
 from devices import topics
 from workers.desk import Desk
+from workers.door import Door
 from workers.ports import Inbox, Input, Journal, Outbox, Outgoing, Part
 from workers.speaker import Speaker
 from workers.tallies import Tallies
@@ -50,7 +52,9 @@ class Dispatcher:
         now_ms: Callable[[], int],
         epoch: int,
         tallies: Tallies,
+        door: Door | None = None,
     ) -> None:
+        self.door = door or Door()
         self._inbox, self._journal, self._outbox, self._upkeep = inbox, journal, outbox, upkeep
         self._now_ms = now_ms
         self.tallies = tallies
@@ -77,15 +81,25 @@ class Dispatcher:
     def restless(self) -> bool:
         """Whether something waits for no input: a deadline, a picture, a request."""
         now_ms = self._now_ms()
-        return bool(self._asked or self._repaint) or any(
-            self._speakers[name].stale or desk.hall.state.deadlines.first_ms() <= now_ms
-            for name, desk in self.desks.items()
+        return (
+            bool(self._asked or self._repaint)
+            or self.door.restless()
+            or any(
+                self._speakers[name].stale or desk.hall.state.deadlines.first_ms() <= now_ms
+                for name, desk in self.desks.items()
+            )
         )
 
     # The loop.
 
     async def serve(self) -> None:
         """Task `dispatcher`: until the inbox ends."""
+        try:
+            await self._serve()
+        finally:
+            self.door.close()
+
+    async def _serve(self) -> None:
         async for batch in self._inbox.batches():
             started = time.perf_counter()
             parts, told = self.fold(batch)
@@ -143,6 +157,8 @@ class Dispatcher:
         for name, command in asked:
             self._touched[name] = desk = self.desks[name]
             desk.ask(command, now_ms)
+        for name in self.door.decide(self.desks, now_ms):
+            self._touched[name] = self.desks[name]
         for name, desk in self.desks.items():
             if desk.hall.state.deadlines.first_ms() <= now_ms:
                 self._touched[name] = desk
@@ -174,12 +190,15 @@ class Dispatcher:
         touched, self._touched = self._touched, {}
         for desk in touched.values():
             found += desk.answers(self._now_ms)
+        heard: dict[str, Effects] = {}
         for name, desk in self.desks.items():
             speaker = self._speakers[name]
             if name in touched or repaint or speaker.stale:
-                found += speaker.messages(desk.hall.take_effects(), repaint=repaint)
+                heard[name] = desk.hall.take_effects()
+                found += speaker.messages(heard[name], repaint=repaint)
             if sync:
                 found += speaker.sync()
+        self.door.committed(self.desks, heard)
         return found
 
 
