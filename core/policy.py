@@ -11,15 +11,25 @@ from typing import Annotated, Literal
 from zoneinfo import ZoneInfo
 
 import msgspec
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
+
+from core.policy_parts import (
+    AlertsPart,
+    CasesPart,
+    ConductPart,
+    EvaluationPart,
+    Ident,
+    Natural,
+    OptionSetPart,
+    Part,
+    option_problems,
+)
 
 MINUTE_MS = 60_000
 Names = dict[str, str]
 Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Span = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
 Days = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?$")]
-Ident = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]
-Natural = Annotated[int, Meta(ge=0, le=10**9)]
 
 
 class PolicyError(Exception):
@@ -28,10 +38,6 @@ class PolicyError(Exception):
     def __init__(self, problems: list[str]) -> None:
         super().__init__("; ".join(problems))
         self.problems = problems
-
-
-class Part(Struct, frozen=True, forbid_unknown_fields=True):
-    """A table of the document: unknown keys are mistakes, not extensions."""
 
 
 class HallPart(Part, frozen=True):
@@ -121,17 +127,6 @@ class ZonePart(Part, frozen=True):
     party_ppm: Natural = 1_000_000
 
 
-class EvaluationPart(Part, frozen=True):
-    """Ratings. A keypad press without a call id belongs to the last finished serving for `keypad_window_s`."""
-
-    window_days: Annotated[int, Meta(ge=1, le=60)] = 7
-    unrated: Literal["expire", "default3"] = "expire"
-    prompt_s: Annotated[int, Meta(ge=5, le=600)] = 45
-    keypad_window_s: Annotated[int, Meta(ge=5, le=3600)] = 120
-    supplement: bool = True
-    options: str = "gov@3"
-
-
 class ServicePart(Part, frozen=True):
     """A service (业务): what people queue for. `quota_day` 0: no limit."""
 
@@ -175,7 +170,16 @@ class DevicePart(Part, frozen=True):
 
     id: Ident
     kind: Literal[
-        "kiosk", "caller", "counter_screen", "board", "voice", "evaluator", "self_service", "peripheral", "sensor"
+        "kiosk",
+        "caller",
+        "counter_screen",
+        "board",
+        "voice",
+        "evaluator",
+        "self_service",
+        "guide",
+        "peripheral",
+        "sensor",
     ]
     profile: str = ""
     counter: Annotated[int, Meta(ge=0, le=999)] = 0
@@ -209,6 +213,10 @@ class Policy(Part, frozen=True):
     evaluation: EvaluationPart = EvaluationPart()
     profiles: tuple[ProfilePart, ...] = ()
     devices: tuple[DevicePart, ...] = field(default=())
+    option_sets: tuple[OptionSetPart, ...] = ()
+    cases: CasesPart = CasesPart()
+    conduct: ConductPart = ConductPart()
+    alerts: AlertsPart = AlertsPart()
 
 
 def parse(text: str, *, canonical: bool = False) -> Policy:
@@ -255,6 +263,7 @@ def problems(policy: Policy) -> list[str]:
         *_levels(policy),
         *_periods(policy),
         *_days(policy),
+        *option_problems(policy.option_sets),
     ]
 
 

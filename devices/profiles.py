@@ -41,6 +41,7 @@ ALLOWED: Final[dict[str, Commands]] = {
     "board": _REPORTS,
     "voice": _REPORTS,
     "evaluator": _RATES,
+    "guide": _KIOSK | {c.ReclassTicket, c.TransferTicket},
     "peripheral": frozenset(),
     "sensor": frozenset(),
 }
