@@ -25,6 +25,7 @@ from core.state import HallState
 from workers import engine, fold, logs, metrics, settings
 from workers.clock import Clock, LagMeter
 from workers.dispatcher import Dispatcher
+from workers.door import Door
 from workers.journal import Listener, SqliteJournal
 from workers.link import Link
 from workers.link_settings import LinkSettings
@@ -33,6 +34,10 @@ from workers.outbox import MqttOutbox
 from workers.settings import Settings, SettingsError
 from workers.tallies import Tallies
 from workers.web import Web
+from workers.web.access import Grant, read_tokens
+from workers.web.gate import LOOPBACK
+from workers.web.proofs import Proofs, key_of
+from workers.web.site import Limit, Site
 
 BEAT_S: Final = 0.05
 COLLECT_AFTER: Final = (50_000, 20, 50)  # objects, then generations
@@ -94,6 +99,7 @@ class App:
         self.journal.listener = Listener(commit=self._committed, retry=self._retry, recovered=self._recovered)
         for sign in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(sign, self.stop)
+        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reread)
         await self.web.start()
         self.log.info(logs.LISTENING, url=self.web.url)
         try:
@@ -120,14 +126,60 @@ class App:
             now_ms=self.clock.now_ms,
             epoch=self.journal.epoch,
             tallies=self.tallies,
+            door=Door(link.nudge),
         )
+        self.site = self._site()
         self.web = Web(
             self.settings.web.listen,
             registry=metrics.registry(self._sources()),
             ready=self.ready,
             alive=self.alive,
             digests=lambda: {name: (one.state.n, one.state.digest()) for name, one in self.halls.items()},
+            site=self.site,
         )
+
+    def _site(self) -> Site:
+        chosen = self.settings.web
+        file = Path(chosen.key_file) if chosen.key_file else Path(self.settings.journal.dir) / "web.key"
+        try:
+            proofs = Proofs(key_of(file))
+        except (OSError, ValueError) as error:
+            raise SettingsError([f"web.key_file: {error}"]) from error
+        return Site(
+            self.dispatcher.door,
+            self.dispatcher.desks,
+            grants=self._grants(),
+            proofs=proofs,
+            now_ms=self.clock.now_ms,
+            speed=self.clock.speed,
+            limit=Limit(
+                sse_queue=chosen.sse_queue,
+                sse_clients=chosen.sse_clients_max,
+                body=chosen.body_max,
+                trusted_proxies=tuple(one.strip() for one in chosen.trusted_proxies.split(",") if one.strip()),
+                public_url=chosen.public_url,
+            ),
+        )
+
+    def _grants(self) -> list[Grant]:
+        """Whom the pages let in. Off loopback somebody has to be named."""
+        chosen = self.settings.web
+        if not chosen.tokens_file:
+            if chosen.listen.rpartition(":")[0] not in LOOPBACK:
+                raise SettingsError([f"web.tokens_file: needed to listen on {chosen.listen}"])
+            return []
+        try:
+            return read_tokens(Path(chosen.tokens_file))
+        except ValueError as error:
+            raise SettingsError([f"web.tokens_file: {error}"]) from error
+
+    def _reread(self) -> None:
+        """SIGHUP: other tokens. A file that is wrong changes nothing."""
+        try:
+            self.site.renew(self._grants())
+            self.log.info(logs.TOKENS_READ)
+        except SettingsError as error:
+            self.log.error(logs.TOKENS_WRONG, problems=error.problems)
 
     def _link_settings(self) -> LinkSettings:
         broker = self.settings.broker

@@ -21,6 +21,8 @@ JOURNAL_RETRY: Final = "journal.retry"
 JOURNAL_RECOVERED: Final = "journal.recovered"
 POLICY_LOADED: Final = "policy.loaded"
 ENGINE_AFFECTED: Final = "engine.affected"
+TOKENS_READ: Final = "web.tokens_read"
+TOKENS_WRONG: Final = "web.tokens_wrong"
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 _JSON: Final = msgspec.json.Encoder(enc_hook=str)

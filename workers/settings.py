@@ -61,9 +61,17 @@ class InboxSection(Section, frozen=True):
 
 
 class WebSection(Section, frozen=True):
-    """Where metrics and health are shown."""
+    """Pages, metrics, health. `key_file`: signs ratings and cookies; empty: `web.key` beside the journal, made there.
+    `public_url`: how phones reach us; `trusted_proxies`: whose X-Forwarded-For is believed, `10.0.0.1, 10.0.0.2`."""
 
     listen: str = "127.0.0.1:8080"
+    tokens_file: str = ""
+    key_file: str = ""
+    public_url: str = ""
+    trusted_proxies: str = ""
+    sse_queue: Annotated[int, Meta(ge=1, le=1000)] = 16
+    sse_clients_max: Positive = 500
+    body_max: Annotated[int, Meta(ge=1, le=65536)] = 8192
 
 
 class HallsSection(Section, frozen=True):

@@ -1,0 +1,243 @@
+"""workers/web/commands_api.py: commands, ratings by token, login, look-ups. JSON, answered after the commit.
+
+A page is a device: POST /api/v1/commands?hall=&device= with `Idempotency-Key: boot:seq` and `{boot, seq, body}` goes
+through the same window as MQTT, so a page may resend until it hears. A refusal of the hall is an answer: 200.
+"""
+
+import asyncio
+from typing import Annotated, Any, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from core import commands as c
+from core.evaluation import EvaluationState
+from core.fact import Fact
+from core.facts import EvaluationRejected, EvaluationSubmitted
+from core.policy import Names
+from devices import wire
+from workers.door import Busy, Desks
+from workers.web import drawings, guidance, texts
+from workers.web.access import COOKIE, COOKIE_S, Grant
+from workers.web.gate import SITE, Refuse, address, answer, entitled, grant_of, paced, posted
+from workers.web.proofs import Claim
+from workers.web.ring import Sample
+from workers.web.site import Site
+
+ANSWER_S: Final = 10.0
+HOME: Final = {"clerk": "/console", "guide": "/guide", "operator": "/ops", "auditor": "/ops", "device": "/pad"}
+
+
+class _Head(Struct):
+    boot: str
+    seq: int
+
+
+class Login(Struct):
+    """What the login page sends."""
+
+    token: Annotated[str, Meta(min_length=16, max_length=200)]
+
+
+class Rating(Struct):
+    """What a phone sends. `options`: reasons of the set; others are left out."""
+
+    level: Annotated[int, Meta(ge=1, le=5)]
+    options: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
+    option_set: c.Code = ""
+
+
+class Rateable(Struct, frozen=True):
+    """What a token stands for. `phase`: open, bad, used or over."""
+
+    phase: str
+    counter: int = 0
+    service: Names = {}
+    option_set: str = ""
+
+
+_HEAD: Final = msgspec.json.Decoder(_Head)
+_LOGIN: Final = msgspec.json.Decoder(Login)
+_RATING: Final = msgspec.json.Decoder(Rating)
+
+
+def decoded(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    """The form; Refuse 400 when it is none."""
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise Refuse(400, "other", "form") from None
+
+
+async def answered(asked: Any) -> Any:
+    """What the loop says, at most 10 s later: a page then asks again under the same number."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            return await asked
+    except Busy:
+        raise Refuse(503, "busy", "busy", 1.0) from None
+    except TimeoutError:
+        raise Refuse(504, "busy", "late", 1.0) from None
+
+
+async def command(request: web.Request) -> web.Response:
+    """POST /api/v1/commands."""
+    site = request.app[SITE]
+    body = await posted(request)
+    grant = grant_of(request)
+    if grant is None:
+        raise Refuse(401, "unauthorized", "token")
+    hall, device = request.query.get("hall", ""), request.query.get("device", "")
+    state = site.state(hall)
+    known = site.device(state, device) if state is not None else None
+    if known is None or not grant.speaks_for(hall, device, known.kind):
+        raise Refuse(403, "forbidden", "role")
+    paced(request, "command", grant.id)
+    head = decoded(_HEAD, body)
+    if request.headers.get("Idempotency-Key") != f"{head.boot}:{head.seq}":
+        raise Refuse(400, "other", "form")
+    result: wire.Result = await answered(site.door.submit(hall, device, body))
+    return answer({"now_ms": site.now_ms(), "result": result})
+
+
+async def login(request: web.Request) -> web.Response:
+    """POST /api/v1/login: a token for a cookie."""
+    site = request.app[SITE]
+    paced(request, "login", address(request))
+    form = decoded(_LOGIN, await posted(request))
+    grant = site.access.by_token(form.token.strip())
+    if grant is None:
+        raise Refuse(401, "unauthorized", "token")
+    response = answer({"role": grant.role, "home": HOME.get(grant.role, "/")})
+    response.set_cookie(
+        COOKIE,
+        site.access.cookie(grant),
+        max_age=COOKIE_S,
+        httponly=True,
+        samesite="Strict",
+        secure=site.base_url.startswith("https:"),
+        path="/",
+    )
+    return response
+
+
+async def logout(request: web.Request) -> web.Response:
+    """POST /api/v1/logout."""
+    await posted(request)
+    response = answer({})
+    response.del_cookie(COOKIE, path="/")
+    return response
+
+
+async def me(request: web.Request) -> web.Response:
+    """GET /api/v1/me: the role and what it may speak for."""
+    grant = _known(request)
+    site = request.app[SITE]
+    devices = [
+        {"hall": hall, "device": one.device, "kind": one.kind, "counter": one.counter}
+        for hall, one in site.devices_of(grant)
+    ]
+    return answer({"role": grant.role, "halls": grant.halls, "devices": devices})
+
+
+def _known(request: web.Request) -> Grant:
+    grant = grant_of(request)
+    if grant is None:
+        raise Refuse(401, "unauthorized", "token")
+    return grant
+
+
+async def ticket(request: web.Request) -> web.Response:
+    """GET /api/v1/ticket?hall=&number=: where a ticket stands; null when there is none."""
+    hall, number = request.query.get("hall", ""), request.query.get("number", "")[:16].upper()
+    paced(request, "look", entitled(request, "guide", hall).id)
+    site = request.app[SITE]
+
+    def read(desks: Desks) -> guidance.Found | None:
+        desk = desks.get(hall)
+        return None if desk is None else guidance.find(desk.hall.state, number, site.now_ms())
+
+    return answer(await answered(site.door.look(read)))
+
+
+async def series(request: web.Request) -> web.Response:
+    """GET /api/v1/series?hall=: the ring of a hall."""
+    hall = request.query.get("hall", "")
+    paced(request, "look", entitled(request, "ops", hall).id)
+    return answer({"fields": Sample._fields, "rows": request.app[SITE].ring.series(hall)})
+
+
+# Ratings by token.
+
+
+async def rateable(site: Site, claim: Claim | None) -> Rateable:
+    """What a token stands for now."""
+    if claim is None or not claim.sound or site.state(claim.hall) is None:
+        return Rateable("bad")
+
+    def read(desks: Desks) -> Rateable:
+        state = desks[claim.hall].hall.state
+        found = state.evaluations.get(claim.call)
+        if found is None or site.now_ms() >= found.due_ms:
+            return Rateable("over")
+        if found.state is not EvaluationState.OPENED:
+            return Rateable("used" if found.state is EvaluationState.SUBMITTED else "over")
+        part = state.rules.services.get(found.service)
+        service = drawings.names(part[1].name if part is not None else {}, found.service)
+        return Rateable("open", found.counter, service, drawings.rules(state).evaluation.options)
+
+    found: Rateable = await answered(site.door.look(read))
+    return found
+
+
+async def rate(request: web.Request) -> web.Response:
+    """POST /api/v1/e/{token}: the rating of one serving, or why not. Both are facts."""
+    site, token = request.app[SITE], request.match_info["token"]
+    paced(request, "rating_address", address(request))
+    paced(request, "rating_token", token[:200])
+    form: Rating = decoded(_RATING, await posted(request))
+    claim = site.proofs.read(token)
+    if claim is None or site.state(claim.hall) is None:
+        raise Refuse(404, "not_found", "token")
+    if not claim.sound:
+        paced(request, "rating_forged", address(request))
+    facts: list[Fact] = await answered(site.door.ask(claim.hall, submission(form, claim)))
+    return answer(outcome(site, facts))
+
+
+def submission(form: Rating, claim: Claim) -> c.SubmitEvaluation:
+    """The command of a rating; one whose token is not ours names no call."""
+    known = tuple(one for one in form.options if one in texts.OPTIONS)
+    return c.SubmitEvaluation(
+        call=claim.call if claim.sound else 0,
+        level=form.level,
+        options=known,
+        option_set=form.option_set,
+        channel="qr",
+        proof="token" if claim.sound else "bad",
+    )
+
+
+def outcome(site: Site, facts: list[Fact]) -> dict[str, str]:
+    """What became of a rating."""
+    for fact in facts:
+        if isinstance(fact, EvaluationSubmitted):
+            return {"ok": "done"}
+        if isinstance(fact, EvaluationRejected):
+            site.refused["rating"] += 1
+            return {"refused": str(fact.reason)}
+    raise Refuse(503, "busy", "busy", 1.0)
+
+
+def routes() -> list[Any]:
+    """All of them."""
+    return [
+        web.post("/api/v1/commands", command),
+        web.post("/api/v1/login", login),
+        web.post("/api/v1/logout", logout),
+        web.post("/api/v1/e/{token}", rate),
+        web.get("/api/v1/me", me),
+        web.get("/api/v1/ticket", ticket),
+        web.get("/api/v1/series", series),
+    ]

@@ -1,0 +1,2 @@
+import { page, set } from "/static/page.js";
+set("#text", page.text);
