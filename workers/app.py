@@ -303,10 +303,15 @@ class App:
             self._snapshot_at = time.monotonic()
             self._snapshots_due = {name: None for name, desk in desks.items() if desk.since_snapshot}
         for name, desk in desks.items():
-            if desk.since_snapshot >= self.settings.journal.snapshot_every:
+            if self._snapshot_is_due(name, desk.since_snapshot):
                 return await self._snapshot(name)
-        if self._snapshots_due:
-            await self._snapshot(self._snapshots_due.popitem()[0])
+
+    def _snapshot_is_due(self, name: str, facts: int) -> bool:
+        """Many facts, or the hour. Not while orders fly: a restart repeats only what lies after its snapshot."""
+        every = self.settings.journal.snapshot_every
+        if facts < every and name not in self._snapshots_due:
+            return False
+        return self.outbox.heard(name) or facts >= 2 * every
 
     async def _snapshot(self, name: str) -> None:
         desk = self.dispatcher.desks[name]
@@ -315,6 +320,7 @@ class App:
         state = desk.hall.state
         await self.journal.save(name, state.n, state.snapshot())
         desk.since_snapshot = 0
+        self._snapshots_due.pop(name, None)
         self.tallies.snapshots += 1
 
 

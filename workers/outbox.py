@@ -249,6 +249,11 @@ class MqttOutbox:
         """By hall the n up to which every command has its PUBACK. Stored lazily; after a restart emit what is above."""
         return {hall: mark.now() for hall, mark in self._marks.items()}
 
+    def heard(self, hall: str) -> bool:
+        """Whether every order of a hall has its PUBACK."""
+        mark = self._marks.get(hall)
+        return mark is None or not mark.open
+
     def oldest_s(self) -> float:
         """Age of the oldest ack or command without PUBACK; 0 when there is none."""
         while self._stamps and self._stamps[0][0] <= self._done:
