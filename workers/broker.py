@@ -183,11 +183,14 @@ def _end_with_parent() -> None:
 
 
 def child() -> None:
-    """The broker itself, told by standard input. Its log is silent: rumqttd reports every packet as an error."""
+    """The broker itself, told by standard input or by two ports. Its log is silent: rumqttd reports every packet."""
     from iotcore import IotCoreBroker
 
     logging.disable(logging.CRITICAL)
-    config = b"".join(iter(lambda: sys.stdin.buffer.read(1), b"\0"))
+    if len(sys.argv) == 3:  # two ports, for whoever starts it as a program
+        config = iotcore_toml(int(sys.argv[1]), int(sys.argv[2])).encode()
+    else:
+        config = b"".join(iter(lambda: sys.stdin.buffer.read(1), b"\0"))
     with tempfile.NamedTemporaryFile(suffix=".toml") as file:
         file.write(config)
         file.flush()
