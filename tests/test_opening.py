@@ -89,9 +89,3 @@ def test_what_the_engine_refuses_is_told_by_its_cause(name: str, kind: type[Exce
     found = opening.refused(error, Path("data"))
     assert type(found) is kind
     assert kind is engine.OperationalError or f"({name})" in str(found).splitlines()[0]
-
-
-def test_months_are_utc() -> None:
-    assert opening.month(1_795_420_911_000) == "2026-11"
-    assert opening.month(1_796_083_199_999) == "2026-11"
-    assert opening.month(1_796_083_200_000) == "2026-12"

@@ -267,3 +267,9 @@ def test_a_file_that_is_no_database_is_not_taken_for_one(tmp_path: Path) -> None
 def test_a_data_directory_inside_a_file_is_missing(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     assert refused(tmp_path / "file", Missing).startswith("data directory not writable")
+
+
+def test_months_are_utc() -> None:
+    assert recovery.month(1_795_420_911_000) == "2026-11"
+    assert recovery.month(1_796_083_199_999) == "2026-11"
+    assert recovery.month(1_796_083_200_000) == "2026-12"

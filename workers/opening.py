@@ -3,12 +3,11 @@
 lock ─▶ examine, read-only ─▶ writer, migrations ─▶ the WAL on disk and sized ─▶ epoch raised ─▶ mark rewritten.
 """
 
-import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from workers import engine, mark, owner, recovery
+from workers import engine, mark, owner, recovery, rotation
 from workers.engine import Connection, Lane
 from workers.ports import Missing
 from workers.writer import FRAME
@@ -43,7 +42,8 @@ async def begin(directory: Path, now_ms: int, options: Options) -> Opened:
     """Taken, Missing, Newer or JournalDamaged release the lock again."""
     held = owner.take(directory)
     try:
-        path = recovery.newest_file(directory) or directory / f"journal-{month(now_ms)}.db"
+        rotation.sweep(directory)
+        path = recovery.newest_file(directory) or directory / rotation.name_of(recovery.month(now_ms))
         await examine(path)
         return await write_on(path, held, now_ms, options)
     except engine.DatabaseError as error:
@@ -106,11 +106,6 @@ def presize_wal(db: Connection, size: int) -> None:
     finally:
         engine.apply(db, {"synchronous": 2})
     db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
-
-
-def month(at_ms: int) -> str:
-    """The month of a file name, UTC."""
-    return time.strftime("%Y-%m", time.gmtime(at_ms / 1000))
 
 
 def refused(error: engine.DatabaseError, directory: Path) -> Exception:

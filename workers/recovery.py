@@ -5,6 +5,8 @@ batches and rows behind the lowest snapshot, each checked against its seal. Dama
 The functions run in a connection's own thread.
 """
 
+import calendar
+import time
 from collections.abc import Container, Iterator
 from contextlib import closing
 from dataclasses import dataclass
@@ -78,6 +80,16 @@ def files(directory: Path) -> list[Path]:
     found = {path.name: path for path in (directory / ARCHIVE).glob(MONTHS)}
     found.update((path.name, path) for path in directory.glob(MONTHS))
     return [found[name] for name in sorted(found)]
+
+
+def month(at_ms: int) -> str:
+    """The month of a file name, UTC."""
+    return time.strftime("%Y-%m", time.gmtime(at_ms / 1000))
+
+
+def year_ms(year: int) -> int:
+    """When a year began, UTC."""
+    return calendar.timegm((year, 1, 1, 0, 0, 0)) * 1000
 
 
 def wal_of(path: Path) -> Path:

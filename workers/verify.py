@@ -113,7 +113,6 @@ def rows(db: Connection, walked: Walked) -> Iterator[str]:
             heads[hall] = n
     if erased:
         heads.clear()  # where erased rows ended is not known any more
-        heads.update(recovery.heads(db, recovery.texts(db)))
 
 
 def kept_batches(db: Connection) -> Iterator[list[Item]]:

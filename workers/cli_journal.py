@@ -1,0 +1,172 @@
+"""workers/cli_journal.py: `jiaohao journal verify | backup | restore | export | salvage | erase | archive`.
+
+What is wrong is told line by line on stdout, since it is the result; the exit code is 1 then.
+"""
+
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Final
+
+import typer
+
+if TYPE_CHECKING:
+    import msgspec
+
+WRONG: Final = 1
+USAGE: Final = 2
+
+journal = typer.Typer(help="The journal: look, copy, put back, take out, erase.", no_args_is_help=True)
+Data = Annotated[Path, typer.Argument(metavar="DIR", help="data directory")]
+AsJson = Annotated[bool, typer.Option("--json", help="one JSON document")]
+
+
+def attach(app: typer.Typer) -> None:
+    """Hang it under the command line."""
+    app.add_typer(journal, name="journal")
+
+
+@journal.command()
+def verify(data: Data, as_json: AsJson = False) -> None:
+    """Everything that was acknowledged, byte for byte: all months, the chain, states, manifests, the mark."""
+    from workers import verify as verifying
+    from workers.cli import run
+
+    async def task() -> None:
+        found = verifying.examined(data)
+        show(found, as_json, "\n".join(found.problems) or f"all is well: {', '.join(found.files)}")
+        if not found.ok:
+            raise SystemExit(WRONG)
+
+    run(task, str(data))
+
+
+@journal.command()
+def backup(data: Data, to: Annotated[Path, typer.Option(help="the copy")], as_json: AsJson = False) -> None:
+    """A verified copy of the month in use, also while it is in use. Archived months are copied as files."""
+    from workers import backup as backing
+    from workers.cli import run
+
+    unused(to)
+
+    async def task() -> None:
+        done = backing.backup(data, to)
+        show(done, as_json, f"{done.file}: facts up to row {done.last}, {done.bytes} bytes, sha256 {done.sha256}")
+
+    run(task, str(data))
+
+
+@journal.command()
+def restore(
+    copy: Annotated[Path, typer.Argument(metavar="FILE", help="a backup")],
+    data: Annotated[Path, typer.Option(help="data directory")],
+    as_json: AsJson = False,
+) -> None:
+    """Put a copy in the journal's place. What it replaces is kept; what is missing is said, and becomes a fact."""
+    from workers import backup as backing
+    from workers.cli import run
+
+    async def task() -> None:
+        done = await backing.restore(copy, data, now_ms())
+        lost = f"rows {done.last + 1}–{done.acknowledged} are missing" if done.missing else "nothing is missing"
+        kept = f"; what was there is in {done.replaced}" if done.replaced else ""
+        show(done, as_json, f"{done.file}: rows up to {done.last}, {lost}{kept}")
+
+    run(task, str(copy))
+
+
+@journal.command()
+def export(
+    data: Data,
+    out: Annotated[Path, typer.Option(help="FILE.jsonl or FILE.parquet")],
+    first: Annotated[int, typer.Option("--from", help="first row")] = 1,
+    last: Annotated[int, typer.Option("--to", help="last row; 0: all")] = 0,
+    as_json: AsJson = False,
+) -> None:
+    """Facts as JSON lines or Parquet, with a SHA-256 beside the file."""
+    from workers import export as exporting
+    from workers.cli import run
+
+    unused(out)
+
+    async def task() -> None:
+        done = exporting.export(data, out, first, last or exporting.EVER)
+        show(done, as_json, f"{done.file}: {done.facts} facts, sha256 {done.sha256}")
+
+    run(task, str(data))
+
+
+@journal.command()
+def salvage(data: Data, to: Annotated[Path, typer.Option(help="a new directory")], as_json: AsJson = False) -> None:
+    """Read what is left of a damaged month into a new directory that can be started from; list what is lost."""
+    from workers import salvage as salvaging
+    from workers.cli import run
+
+    async def task() -> None:
+        done = await salvaging.salvage(data, to, now_ms())
+        text = [f"rows {one.first}–{one.last}: {one.why}" for one in done.lost]
+        text.append(f"{done.rows} rows read, {done.lost_rows} lost; {done.to} goes on behind row {done.kept_last}")
+        show(done, as_json, "\n".join(text))
+
+    run(task, str(data))
+
+
+@journal.command()
+def archive(data: Data, as_json: AsJson = False) -> None:
+    """Verify closed months, copy them to archive/ with a manifest, read-only. Started by itself after a rotation."""
+    from workers import archive as archiving
+    from workers.cli import run
+
+    async def task() -> None:
+        done = archiving.archive(data)
+        show(
+            done,
+            as_json,
+            "\n".join(f"{one.file}: rows {one.first}–{one.last}" for one in done.months) or "nothing to do",
+        )
+
+    run(task, str(data))
+
+
+@journal.command()
+def erase(
+    data: Data,
+    before: Annotated[str, typer.Option(help="YYYY-MM-DD: closed months that ended before this day")],
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Erase the short-lived facts of archived months; long-lived ones and the chain stay. A fact says how many."""
+    from workers import erasure
+    from workers.cli import fail, run
+
+    day = erasure.day_ms(before)
+    if day is None:
+        fail(f"no day {before!r}", "--before", "write it as 2026-11-30", USAGE)
+        return
+
+    async def task() -> None:
+        done = await erasure.erase(data, before, day, now_ms(), dry_run=dry_run)
+        told = "\n".join(f"{one.month}: {one.facts} facts in {one.batches} batches" for one in done.months)
+        show(done, as_json, (told or "nothing to erase") + (" (nothing was changed)" if dry_run else ""))
+
+    run(task, str(data))
+
+
+def unused(to: Path) -> None:
+    """A file that is there is not overwritten."""
+    from workers.cli import fail
+
+    if to.exists():
+        fail(f"{to} is there already", "the output", "name a new file", USAGE)
+
+
+def show(found: "msgspec.Struct", as_json: bool, text: str) -> None:
+    """One document, or text."""
+    import msgspec
+
+    sys.stdout.write((msgspec.json.encode(found).decode() if as_json else text) + "\n")
+
+
+def now_ms() -> int:
+    """UTC."""
+    return time.time_ns() // 1_000_000

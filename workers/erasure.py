@@ -1,0 +1,154 @@
+"""workers/erasure.py: short-lived facts of archived months are deleted as a class; long-lived ones and the chain stay.
+
+Per batch the SHA-256 of the class takes the place of its rows, so every link can still be followed. The month is
+written anew beside itself and takes its own place by a rename; it no longer replays, its states stay. Pictures of short
+lived facts, letters and notes go with them. The newest month, from which a start begins, is never touched.
+"""
+
+import calendar
+import shutil
+import time
+from collections import Counter
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from core import record
+from core.facts import JournalErased
+from workers import archive, chain, engine, owner, recovery
+from workers.engine import Connection
+from workers.journal import SqliteJournal
+from workers.opening import Options
+from workers.ports import Missing, Part, Row
+from workers.verify import ROWS_OF
+
+SHORT: Final = f"kind < {chain.LONG_FROM}"
+SHORT_OF: Final = f"{ROWS_OF} AND {SHORT}".replace(" ORDER BY seq", "") + " ORDER BY seq"
+COUNTED: Final = f"SELECT hall, count(*) FROM journal WHERE {SHORT} GROUP BY hall"  # noqa: S608 - our own condition
+DROPPED: Final = (
+    f"DELETE FROM journal WHERE {SHORT}",  # noqa: S608 - our own condition
+    "DELETE FROM ticket",
+    "DELETE FROM evaluation",
+    "DELETE FROM device",
+    "DELETE FROM letter",
+    "DELETE FROM note",
+)
+
+
+class Month(msgspec.Struct):
+    """What was, or would be, taken out of one month."""
+
+    month: str
+    facts: int
+    batches: int
+    halls: dict[str, int]
+
+
+class Erased(msgspec.Struct):
+    """The document of `journal erase --json`."""
+
+    v: int
+    before: str
+    dry_run: bool
+    months: list[Month]
+
+
+def day_ms(text: str) -> int | None:
+    """When a day begins, UTC ms; None when it is no day."""
+    try:
+        return calendar.timegm(time.strptime(text, "%Y-%m-%d")) * 1000
+    except ValueError:
+        return None
+
+
+async def erase(directory: Path, before: str, day: int, now_ms: int, *, dry_run: bool = False) -> Erased:
+    """Every archived month whose last fact is older than `day`. Taken while a process owns the directory."""
+    paths = [path for path in months(directory) if ended_ms(path) < day]
+    if dry_run:
+        return Erased(1, before, True, [counted(path) for path in paths])
+    held = owner.take(directory)
+    try:
+        done = [month for path in paths if (month := erased(path)).facts]
+    finally:
+        held.release()
+    if done:
+        await tell(directory, before, done, now_ms)
+    return Erased(1, before, False, done)
+
+
+def months(directory: Path) -> list[Path]:
+    """The archived months, oldest first. Missing when there is no journal at all."""
+    if recovery.newest_file(directory) is None:
+        raise Missing(f"no journal in {directory}")
+    return [path for path in recovery.files(directory) if path.parent.name == recovery.ARCHIVE]
+
+
+def ended_ms(path: Path) -> int:
+    """When the last batch of a month was written."""
+    with closing(engine.reader(path)) as db:
+        return int(db.execute("SELECT coalesce(max(at_ms), 0) FROM batch").fetchone()[0])
+
+
+def counted(path: Path) -> Month:
+    """Short-lived facts that are still there, by hall."""
+    with closing(engine.reader(path)) as db:
+        words, halls = recovery.texts(db), Counter[str]()
+        for hall, count in db.execute(COUNTED):
+            halls[words[hall]] += count
+        batches = db.execute("SELECT count(*) FROM batch WHERE short IS NULL").fetchone()[0]
+    return Month(path.stem.removeprefix("journal-"), halls.total(), batches if halls else 0, dict(halls))
+
+
+def erased(path: Path) -> Month:
+    """The month without its short-lived facts, in the place of the one with them; untouched if it is damaged."""
+    month = counted(path)
+    if not month.facts:
+        return month
+    archive.require_good(path, path)
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    shutil.copyfile(path, part)
+    with closing(engine.connect(part, isolation_level=None)) as db:
+        engine.apply(db, {"secure_delete": 1})
+        db.execute("BEGIN IMMEDIATE")
+        take_out(db)
+        db.execute("INSERT OR REPLACE INTO meta VALUES('erased', ?)", (month.facts,))
+        db.execute("COMMIT")
+        db.execute("VACUUM")  # nothing of the rows is left in free pages
+    archive.require_good(part, path)
+    archive.put(part, path, archive.read_manifest(path).erased + month.facts)
+    return month
+
+
+def take_out(db: Connection) -> None:
+    """The digest of each batch's short class into its row, then the class, and everything that pictures it."""
+    words = recovery.texts(db)
+    for last, first in db.execute("SELECT last, first FROM batch WHERE short IS NULL ORDER BY last").fetchall():
+        rows = db.execute(SHORT_OF, (first, last)).fetchall()
+        db.execute("UPDATE batch SET short = ? WHERE last = ?", (digest(words, rows), last))
+    for statement in DROPPED:
+        db.execute(statement)
+
+
+def digest(words: list[str], rows: list[tuple[Any, ...]]) -> bytes:
+    """SHA-256 of the short class as the chain took it."""
+    items = [(words[hall], n, Row(at, k, v, words[d], words[b], *rest)) for _, hall, n, at, k, v, d, b, *rest in rows]
+    return chain.digests([row[0] for row in rows], chain.columns(items))[0]
+
+
+async def tell(directory: Path, before: str, done: list[Month], now_ms: int) -> None:
+    """How many, in the journal of each hall concerned."""
+    journal = await SqliteJournal.open(directory, now_ms=lambda: now_ms, options=Options(presize=0))
+    try:
+        parts: list[Part] = []
+        for hall, head in sorted(journal.heads().items()):
+            of = [month for month in done if month.halls.get(hall)]
+            fact = JournalErased(before, sum(month.halls[hall] for month in of), tuple(month.month for month in of))
+            kind, v, payload = record.encode(fact)
+            if of:
+                parts.append(Part(hall, head, [Row(now_ms, kind, v, "", "", 0, payload)]))
+        await journal.append(parts)
+    finally:
+        await journal.close()

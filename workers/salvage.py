@@ -1,0 +1,258 @@
+"""workers/salvage.py: what can still be read of a damaged month, by ranges of 16 rows, into a journal that starts.
+
+`salvaged.jsonl` gets every row that can be read, `lost.json` names the others. The new journal holds one run of whole
+batches: the newest that begins no later than a good state of every hall. What lies behind its end is in the lines only.
+Nothing is repaired: a loss that a person accepts becomes a fact.
+"""
+
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from core.facts import JournalRestored
+from workers import backup, chain, engine, export, mark, recovery, rotation
+from workers.chain import Head, Item, Seal
+from workers.engine import Connection
+from workers.ports import Missing, Row
+from workers.writer import INSERT_ROW
+
+LEAST: Final = 16
+MOST: Final = 4096
+assert MOST % LEAST == 0, "wide ranges fall apart into narrow ones"
+BATCH: Final = "SELECT last, first, epoch, at_ms, crc, chain, short, long FROM batch WHERE last BETWEEN ? AND ?"
+ROWS: Final = recovery.ROWS.replace("seq > ?", "seq BETWEEN ? AND ?")
+Stored = tuple[Any, ...]
+
+
+class Range(msgspec.Struct, frozen=True):
+    """Rows `first`..`last` and what is wrong with them."""
+
+    first: int
+    last: int
+    why: str
+
+
+class Salvaged(msgspec.Struct):
+    """The document of `journal salvage --json`. The journal in `to` holds `kept_first`..`kept_last`."""
+
+    v: int
+    to: str
+    rows: int
+    lost_rows: int
+    kept_first: int
+    kept_last: int
+    acknowledged: int
+    lost: list[Range]
+
+
+class Found(NamedTuple):
+    """Everything that could be read, by key."""
+
+    words: list[str]
+    meta: dict[str, Any]
+    rows: dict[int, Stored]
+    batches: dict[int, Stored]
+    snapshots: list[Stored]
+    lost: list[Range]
+    end: int
+
+
+async def salvage(directory: Path, to: Path, now_ms: int) -> Salvaged:
+    """Read what is left of the newest month. JournalDamaged when no state can be gone on from; the lines are there."""
+    done = extract(directory, to, now_ms)
+    await backup.tell(to, JournalRestored("salvage", done.kept_last, done.acknowledged), now_ms)
+    return done
+
+
+def extract(directory: Path, to: Path, now_ms: int) -> Salvaged:
+    """As `salvage`, but nothing is told yet."""
+    path = recovery.newest_file(directory)
+    if path is None:
+        raise Missing(f"no journal in {directory}")
+    if to.exists() and any(to.iterdir()):
+        raise Missing(f"{to} is not empty")
+    to.mkdir(parents=True, exist_ok=True)
+    known = mark.newest(directory / mark.NAME)
+    with closing(engine.reader(path)) as db:
+        found = read(db, known.seq if known else 0)
+    good, lost = whole_batches(found)
+    write_lines(to, found, lost)
+    start, last, states = best_run(found, good, path)
+    rebuild(to / path.name, found, good, start, last, states)
+    settle(to / path.name, known, now_ms)
+    return Salvaged(
+        1, str(to), len(found.rows), sum(one.last - one.first + 1 for one in found.lost), start + 1, last,
+        known.seq if known else last, lost,
+    )  # fmt: skip
+
+
+def read(db: Connection, acknowledged: int) -> Found:
+    """All tables, as far as they can be read."""
+    meta: dict[str, Any] = {key: value for key, value in tolerant(db, "SELECT k, v FROM meta")}
+    lost: list[Range] = []
+    ends = [
+        row[0] for table in ("max(seq) FROM journal", "max(last) FROM batch") for row in tolerant(db, f"SELECT {table}")
+    ]
+    end, first = max(acknowledged, *(int(one or 0) for one in ends), 0), int(meta.get("prev_seq", 0))
+    rows = {row[0]: row for row in ranges(db, ROWS, first + 1, end, lost)}
+    batches = {row[0]: row for row in ranges(db, BATCH, first + 1, end, [])}
+    keys = tolerant(db, "SELECT hall, hall_seq FROM snapshot ORDER BY hall, hall_seq DESC")
+    states = [
+        row for key in keys for row in tolerant(db, "SELECT * FROM snapshot WHERE hall = ? AND hall_seq = ?", key)
+    ]
+    words: dict[int, str] = {number: text for number, text in tolerant(db, "SELECT id, text FROM word")}
+    texts = [words.get(n, f"word-{n}" if n else "") for n in range(max(words, default=0) + 1)]
+    return Found(texts, meta, rows, batches, states, lost, end)
+
+
+def tolerant(db: Connection, sql: str, values: Stored = ()) -> list[Stored]:
+    """The rows up to where the damage begins."""
+    found: list[Stored] = []
+    try:
+        for row in db.execute(sql, values):
+            found.append(row)  # noqa: PERF402 - what was read before an error is kept
+    except engine.DatabaseError:
+        pass
+    return found
+
+
+def ranges(db: Connection, sql: str, first: int, end: int, lost: list[Range]) -> Iterator[Stored]:
+    """Rows by wide ranges, where one fails by narrow ones; what is unreadable or not there is added to `lost`."""
+    at = first
+    while at <= end:
+        to = min(end, at - at % MOST + MOST - 1)
+        try:
+            yield from present(db.execute(sql, (at, to)).fetchall(), at, to, lost)
+        except engine.DatabaseError:
+            yield from narrow(db, sql, at, to, lost)
+        at = to + 1
+
+
+def narrow(db: Connection, sql: str, first: int, end: int, lost: list[Range]) -> Iterator[Stored]:
+    """The same, 16 at a time."""
+    at = first
+    while at <= end:
+        to = min(end, at - at % LEAST + LEAST - 1)
+        try:
+            yield from present(db.execute(sql, (at, to)).fetchall(), at, to, lost)
+        except engine.DatabaseError as error:
+            lost.append(Range(at, to, f"unreadable ({engine.error_name(error)})"))
+        at = to + 1
+
+
+def present(rows: list[Stored], first: int, last: int, lost: list[Range]) -> list[Stored]:
+    """The rows themselves; holes between them are lost."""
+    at = first
+    for seq in [*(row[0] for row in rows), last + 1]:
+        if seq > at:
+            lost.append(Range(at, seq - 1, "missing"))
+        at = seq + 1
+    return rows
+
+
+def whole_batches(found: Found) -> tuple[dict[int, Stored], list[Range]]:
+    """Batches by `first` of which every row is as it was sealed, and everything that is lost or doubtful."""
+    good, doubtful = dict[int, Stored](), list[Range]()
+    seals = {last: Seal(row[4], bytes(row[5])) for last, row in found.batches.items()}
+    seals[int(found.meta.get("prev_seq", 0))] = origin(found).seal
+    for last, first, epoch, at_ms, crc, link, *_ in sorted(found.batches.values()):
+        items = [item(found, found.rows[seq]) for seq in range(first, last + 1) if seq in found.rows]
+        before = seals.get(first - 1)
+        if before is None or len(items) != last - first + 1:
+            continue
+        if chain.seal(before, Head(first, last, epoch, at_ms), chain.columns(items)) == Seal(crc, bytes(link)):
+            good[first] = found.batches[last]
+        else:
+            doubtful.append(Range(first, last, "readable, but not as they were sealed"))
+    return good, sorted([*found.lost, *doubtful], key=lambda one: one.first)
+
+
+def origin(found: Found) -> recovery.Origin:
+    """Where the damaged file begins."""
+    if "prev_crc" not in found.meta or "prev_chain" not in found.meta:
+        return recovery.BEGINNING
+    return recovery.Origin(int(found.meta["prev_seq"]), Seal(found.meta["prev_crc"], bytes(found.meta["prev_chain"])))
+
+
+def item(found: Found, row: Stored) -> Item:
+    """A row with its words."""
+    words = found.words
+    _, hall, n, at_ms, kind, v, device, boot, dseq, payload = row
+    if max(hall, device, boot) >= len(words):
+        return "", n, Row(at_ms, kind, v, "", "", dseq, payload)
+    return words[hall], n, Row(at_ms, kind, v, words[device], words[boot], dseq, payload)
+
+
+def write_lines(to: Path, found: Found, lost: list[Range]) -> None:
+    """Every row that was read, doubtful or not, and the list of what is lost."""
+    words = [*found.words, *[""] * (max((max(row[1], row[6], row[7]) for row in found.rows.values()), default=0) + 1)]
+    with export.lines(to / "salvaged.jsonl") as take:
+        take([export.line(words, row) for row in found.rows.values()])
+    (to / "lost.json").write_bytes(msgspec.json.format(msgspec.json.encode(lost)) + b"\n")
+
+
+def best_run(found: Found, good: dict[int, Stored], path: Path) -> tuple[int, int, list[Stored]]:
+    """(start, last, snapshots): the newest run of good batches on which every hall has a state to begin from."""
+    states = [state for state in found.snapshots if intact(found, state)]
+    begun = {int(key[6:]): int(seq) - 1 for key, seq in found.meta.items() if key.startswith("first:")}
+    for start, last in runs(found, good):
+        chosen = [state for state in states if start <= state[2] <= last]
+        halls = {state[0] for state in chosen} | {hall for hall, seq in begun.items() if seq >= start}
+        needed = {state[0] for state in states} | {row[1] for row in found.rows.values() if row[0] <= last}
+        if needed <= halls and (needed or last):
+            return start, last, chosen
+    raise recovery.damaged("no run of whole batches behind a good state of every hall", path)
+
+
+def runs(found: Found, good: dict[int, Stored]) -> Iterator[tuple[int, int]]:
+    """(start, last) of unbroken runs of batches, the newest first; a lone state counts as an empty run at its seq."""
+    starts, spans, begin = sorted(good), list[tuple[int, int]](), None
+    last = 0
+    for first in starts:
+        if begin is None or first != last + 1:
+            begin = first - 1
+            spans.append((begin, 0))
+        last = good[first][0]
+        spans[-1] = (begin, last)
+    first_seq = origin(found).seq
+    yield from sorted([*spans, (first_seq, first_seq)], key=lambda span: span[1], reverse=True)
+
+
+def intact(found: Found, state: Stored) -> bool:
+    """Is this snapshot as it was stored?"""
+    hall, hall_seq, seq, fmt, at_ms, crc, data = state
+    return hall < len(found.words) and int(crc) == chain.snapshot_crc(
+        found.words[hall], hall_seq, seq, fmt, at_ms, data
+    )
+
+
+def rebuild(path: Path, found: Found, good: dict[int, Stored], start: int, last: int, states: list[Stored]) -> None:
+    """A journal of just this run, with the seals it had."""
+    before = origin(found) if start == origin(found).seq else recovery.Origin(
+        start, Seal(found.batches[start][4], bytes(found.batches[start][5]))
+    )  # fmt: skip
+
+    def fill(db: Connection) -> None:
+        rotation.put_words(db, found.words)
+        rotation.put_meta(db, {key: v for key, v in found.meta.items() if not key.startswith(("prev_", "first:"))})
+        begun = {k: v for k, v in found.meta.items() if k.startswith("first:") and start < int(v) <= last}
+        ends = {"prev_seq": before.seq, "prev_crc": before.seal.crc, "prev_chain": before.seal.chain}
+        rotation.put_meta(db, {**ends, **begun, "proj_seq": before.seq})
+        for first, batch in sorted(good.items()):
+            if start < first <= last:
+                rotation.put_rows(db, "batch", [batch])
+                db.executemany(INSERT_ROW, [found.rows[seq] for seq in range(first, batch[0] + 1)])
+        rotation.put_rows(db, "snapshot", states)
+
+    rotation.publish(rotation.create(path, fill))
+
+
+def settle(path: Path, known: mark.Mark | None, now_ms: int) -> None:
+    """An epoch above any before, and a mark for what is there."""
+    with closing(engine.connect(path, isolation_level=None)) as db:
+        epoch = recovery.raise_epoch(db, max(now_ms, ((known.epoch if known else 0) + 1) * 1000))
+        end = recovery.end(db)
+    mark.MarkFile(path.parent / mark.NAME, mark.Mark(epoch, end.seq, end.seal.chain[:8])).close()
