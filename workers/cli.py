@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from workers import cli_devices
+from workers import cli_devices, cli_journal
 
 OK: Final = 0
 WRONG: Final = 1
@@ -29,6 +29,7 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 cli_devices.attach(app)
+cli_journal.attach(app)
 
 
 def main() -> None:
