@@ -1,0 +1,118 @@
+"""workers/salvage.py: of a damaged file everything but the damage is read; what can be gone on from starts."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import pytest
+
+from tests.test_recovery import NOW_MS, a_journal, change, rows, start
+from workers import salvage
+from workers.ports import JournalDamaged, Missing, Part
+from workers.verify import verify
+
+PAGE = 4096
+
+
+def harm(path: Path, text: bytes) -> None:
+    """Make the page unreadable that holds a text."""
+    content = bytearray(path.read_bytes())
+    at = content.index(text) // PAGE * PAGE
+    content[at : at + 64] = bytes(64)
+    path.write_bytes(content)
+
+
+def lines(directory: Path) -> list[int]:
+    return [json.loads(line)["seq"] for line in (directory / "salvaged.jsonl").read_text().splitlines()]
+
+
+def heads(directory: Path) -> dict[str, int]:
+    async def scenario() -> dict[str, int]:
+        async with start(directory) as journal:
+            begin = await journal.start()
+            async for _ in journal.replay_all(begin.after):
+                pass
+            return journal.heads()
+
+    return asyncio.run(scenario())
+
+
+def test_a_whole_journal_loses_nothing(tmp_path: Path) -> None:
+    a_journal(tmp_path / "data")
+    done = asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
+    assert (done.rows, done.lost_rows, done.lost, done.kept_first, done.kept_last) == (100, 0, [], 1, 100)
+    assert lines(tmp_path / "new") == list(range(1, 101))
+    assert verify(tmp_path / "new") == []
+    assert heads(tmp_path / "new") == {"a": 101}, "and the fact that says so"
+
+
+def test_an_unreadable_page_before_the_state_costs_its_rows_and_the_journal_goes_on(tmp_path: Path) -> None:
+    """5,000 rows, one page gone: at least 4,900 are saved, and the state behind it is whole."""
+    path = a_journal(tmp_path / "data", batches=50, size=100)
+    harm(path, b"fact 500")
+    done = asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
+    assert 4800 < done.rows < 5000 and done.rows + done.lost_rows == 5000
+    assert done.kept_last == 5000 and 500 < done.kept_first < 800
+    assert all(one.why.startswith("unreadable (SQLITE_CORRUPT") for one in done.lost if "sealed" not in one.why)
+    assert verify(tmp_path / "new") == []
+    assert heads(tmp_path / "new") == {"a": 5001}
+    assert len(lines(tmp_path / "new")) == done.rows
+
+
+def test_an_unreadable_page_behind_the_state_ends_the_journal_before_it(tmp_path: Path) -> None:
+    path = a_journal(tmp_path / "data", batches=50, size=100)
+    harm(path, b"fact 4000")
+    done = asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
+    assert done.acknowledged == 5000 and 3700 <= done.kept_last < 4001
+    assert max(lines(tmp_path / "new")) == 5000, "what lies behind is in the lines"
+    assert verify(tmp_path / "new") == []
+    assert heads(tmp_path / "new") == {"a": done.kept_last + 1}
+
+
+def test_a_changed_row_is_read_but_not_trusted(tmp_path: Path) -> None:
+    path = a_journal(tmp_path / "data")
+    change(path, "UPDATE journal SET payload = x'66' WHERE seq = 75")
+    done = asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
+    assert [(one.first, one.last, one.why) for one in done.lost] == [(71, 80, "readable, but not as they were sealed")]
+    assert (done.rows, done.lost_rows, done.kept_last) == (100, 0, 70)
+    assert verify(tmp_path / "new") == []
+
+
+def test_rows_that_are_not_there_are_named(tmp_path: Path) -> None:
+    path = a_journal(tmp_path / "data")
+    change(path, "DELETE FROM journal WHERE seq BETWEEN 5 AND 7")
+    done = asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
+    assert [(one.first, one.last, one.why) for one in done.lost] == [(5, 7, "missing")]
+    assert json.loads((tmp_path / "new" / "lost.json").read_text()) == [{"first": 5, "last": 7, "why": "missing"}]
+    assert (done.kept_first, done.kept_last) == (11, 100)
+
+
+def test_a_hall_without_a_state_behind_the_damage_holds_the_others_back(tmp_path: Path) -> None:
+    async def fill() -> Path:
+        async with start(tmp_path / "data") as journal:
+            for n in range(0, 100, 10):
+                await journal.append([Part("a", n, rows(n, 10)), Part("b", n, rows(n, 10))])
+            await journal.save("a", 100, b"state of a")
+        return journal.path
+
+    change(asyncio.run(fill()), "UPDATE journal SET dseq = 999 WHERE seq = 150")
+    done = asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
+    assert (done.kept_first, done.kept_last) == (1, 140)
+    assert heads(tmp_path / "new") == {"a": 71, "b": 71}
+
+
+def test_without_any_good_state_the_lines_are_all_there_is(tmp_path: Path) -> None:
+    path = a_journal(tmp_path / "data")
+    change(path, "UPDATE snapshot SET data = x'66'", "DELETE FROM journal WHERE seq = 5")
+    change(path, "UPDATE batch SET crc = 1 WHERE last <= 10")
+    with pytest.raises(JournalDamaged, match="no run of whole batches"):
+        asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
+    assert len(lines(tmp_path / "new")) == 99
+
+
+def test_only_an_empty_directory_is_written_to(tmp_path: Path) -> None:
+    a_journal(tmp_path / "data")
+    with pytest.raises(Missing, match="is not empty"):
+        asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "data", NOW_MS))
+    with pytest.raises(Missing, match="no journal"):
+        asyncio.run(salvage.salvage(tmp_path, tmp_path / "new", NOW_MS))
