@@ -242,7 +242,8 @@ class App:
             await dispatcher
         self.journal.save_marks(self.outbox.marks())
         for name in self.halls:
-            await self._snapshot(name)
+            if self.outbox.heard(name):  # else the orders that fly would lie before the snapshot, and nobody say them
+                await self._snapshot(name)
         self.outbox.close()
         clock.cancel()
         link.cancel()
