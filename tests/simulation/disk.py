@@ -52,6 +52,7 @@ class VirtualJournal(MemoryJournal):
         super().__init__(disk.stored)
         self.disk, self.note = disk, note
         self.severed = False
+        self.saved: Callable[[int], None] = lambda hall_seq: None
         self.listener = Listener()
 
     async def append(self, parts: Sequence[Part]) -> None:
@@ -93,6 +94,7 @@ class VirtualJournal(MemoryJournal):
         await asyncio.sleep(self.disk.delay_s())
         await super().save(hall, hall_seq, data)
         await asyncio.sleep(self.disk.delay_s())
+        self.saved(hall_seq)
         self.note(f"snapshot {hall} at {hall_seq}")
 
     async def start(self) -> Any:

@@ -34,11 +34,17 @@ class Listener(Protocol):
     def arrives(self, topic: str, payload: bytes) -> None: ...
 
 
+class Plug:
+    """A socket whose options may be set."""
+
+    def setsockopt(self, *option: int) -> None: ...
+
+
 class Transport(asyncio.Transport):
     """The dispatcher's end of one connection."""
 
     def __init__(self, broker: "Broker", owner: Owner, protocol: Any) -> None:
-        super().__init__()
+        super().__init__({"socket": Plug()})
         self.broker, self.owner, self.protocol = broker, owner, protocol
         self.down = self.closing = self.paused = self.silent = False
         self.unread: list[bytes] = []

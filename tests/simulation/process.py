@@ -12,6 +12,7 @@ from random import Random
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
+from tests.halls import HALL
 from tests.simulation.disk import VirtualJournal
 from tests.simulation.loop import Owner
 from workers import app, clock, dispatcher, link
@@ -106,6 +107,12 @@ class Life:
         if not self.over:
             self.world.logged(self, event, more)
 
+    def saved(self, hall_seq: int) -> None:
+        """A snapshot that has waited for orders in vain for twice its distance hides them."""
+        if not self.app.outbox.heard(HALL):
+            assert not self.stopping, "a last snapshot can be left out"
+            self.world.hidden = hall_seq
+
     def sever(self) -> None:
         """Nothing of it reaches anybody any more. What lies in the kernel's buffers may still go out, or not."""
         if self.journal is not None:
@@ -155,6 +162,7 @@ def underneath(world: "World") -> Iterator[None]:
         life = world.lives[loop.owner]
         await asyncio.sleep(world.disk.delay_s())
         life.journal = VirtualJournal(world.disk, world.note)
+        life.journal.saved = life.saved
         return life.journal
 
     rng = Random(f"process {world.plan.seed}")

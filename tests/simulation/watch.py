@@ -45,6 +45,7 @@ class Watch:
         self.asked: dict[tuple[tuple[str, str, int], int], Any] = {}
         self._causes: dict[bytes, list[Cause]] = {}
         self.spoken: set[int] = set()
+        self.hidden = 0  # orders up to here lie before a snapshot that could not wait for them
         self.spans: list[tuple[float, float]] = []  # when a process was connected, seconds of the loop
 
     def note(self, text: str) -> None:
@@ -195,7 +196,7 @@ class Watch:
         for n, at_ms in self.ledger.orders.items():
             at_s = (at_ms - MORNING) / 1000
             spans = [(max(since, at_s), min(until, at_s + SAY_S - 1.0)) for since, until in self.spans]
-            if n not in self.spoken and any(until - since > 4.0 for since, until in spans):
+            if n > self.hidden and n not in self.spoken and any(until - since > 4.0 for since, until in spans):
                 wrong.append(f"call of fact {n} was never spoken")
         return wrong
 
