@@ -11,13 +11,16 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
-from typing import Final, TypeVar
+from typing import TypeVar
 
-from workers import engine, mark, opening, owner, recovery
+from workers import engine, mark, opening, owner, reading, recovery
+from workers.ballast import Ballast
 from workers.chain import Columns, Head, Item
-from workers.engine import Connection, Lane
+from workers.engine import Connection
 from workers.opening import Opened, Options
 from workers.ports import Fenced, Part, Row
+from workers.retries import PASSING, Retries
+from workers.retries import Listener as Listener  # its users know the journal, not how it retries
 from workers.writer import (
     FRAME,
     PAYLOAD,
@@ -31,7 +34,6 @@ from workers.writer import (
     write,
 )
 
-PASSING: Final = ("SQLITE_FULL", "SQLITE_BUSY")
 T = TypeVar("T")
 
 
@@ -52,20 +54,11 @@ class Stats:
     wal_bytes: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Listener:
-    """Who wants to hear of commits (seconds, facts), of a retry (error name) and of the end of retrying."""
-
-    commit: Callable[[float, int], None] = lambda seconds, facts: None
-    retry: Callable[[str], None] = lambda error: None
-    recovered: Callable[[], None] = lambda: None
-
-
 class SqliteJournal:
     """The `Journal` and `Snapshots` of one machine. One at a time a directory; made by `open`."""
 
     def __init__(self, opened: Opened, now_ms: Callable[[], int], options: Options) -> None:
-        self.path, self._lane, tail, held, self._mark_file = opened
+        self.path, self._lane, tail, held, self._mark_file, ballast = opened
         self._owner: owner.Owner | None = held
         self.epoch, self.stats = tail.epoch, Stats()
         self._now_ms, self._options = now_ms, options
@@ -73,12 +66,12 @@ class SqliteJournal:
         self._words, self._published = Words(tail.texts), tail.published
         self._unsaved: dict[str, int] = {}
         self._turn = asyncio.Lock()  # one transaction after the other, also while one is retried
-        self._closing = asyncio.Event()
         self._failed: BaseException | None = None
         self._grown = 0
         self._marked = tail.last
         self.stats.wal_bytes = recovery.wal_of(self.path).stat().st_size
-        self.listener = Listener()
+        self._retries = Retries(self._lane, options.retry_s, ballast)
+        self.stats.retries = self._retries.counts
         self._marking = asyncio.create_task(self._mark_each(), name="journal.mark")
 
     @classmethod
@@ -88,6 +81,20 @@ class SqliteJournal:
         """Lock, examine, then write. Taken, Missing, Newer or JournalDamaged; then what is there was not changed."""
         options = options or Options()
         return cls(await opening.begin(directory, now_ms(), options), now_ms, options)
+
+    @property
+    def listener(self) -> Listener:
+        """Who hears of commits and retries."""
+        return self._retries.listener
+
+    @listener.setter
+    def listener(self, listener: Listener) -> None:
+        self._retries.listener = listener
+
+    @property
+    def ballast(self) -> Ballast:
+        """Room set aside, and what is left beside it."""
+        return self._retries.ballast
 
     async def close(self) -> None:
         """What is under way ends first; a retry is given up. Idempotent."""
@@ -185,48 +192,10 @@ class SqliteJournal:
 
     async def _again(self, job: Callable[[Connection], None], *, counted: bool = False) -> None:
         """Run a job until the disk has room and the lock is free. Any other error propagates."""
-        wait, then = self._options.retry_s
-        retried = False
-        while True:
-            try:
-                self._count(counted)
-                await self._whole(job)
-                break
-            except engine.DatabaseError as error:
-                name = engine.error_name(error)
-                if not name.startswith(PASSING):
-                    raise
-            self.stats.retries[name] = self.stats.retries.get(name, 0) + 1
-            self.listener.retry(name)
-            await self._pause(wait)
-            wait, retried = then, True
-        if retried:
-            self.listener.recovered()
-
-    async def _whole(self, job: Callable[[Connection], None]) -> None:
-        """A hop that is waited for to its end even by a cancelled caller; an error then is not lost."""
-        errors: list[BaseException] = []
-
-        def watched(db: Connection) -> None:
-            try:
-                job(db)
-            except BaseException as error:
-                errors.append(error)
-                raise
-
         try:
-            await self._lane.run(watched)
-        except asyncio.CancelledError:
-            await asyncio.shield(asyncio.ensure_future(self._lane.run(lambda db: None)))  # its turn comes after the job
-            if errors and not engine.error_name(errors[0]).startswith(PASSING):
-                self._failed = errors[0]
-            raise
-
-    async def _pause(self, seconds: float) -> None:
-        """Wait before the next try; closing gives it up."""
-        with suppress(TimeoutError):
-            await asyncio.wait_for(self._closing.wait(), seconds)
-            raise asyncio.CancelledError("the journal is closed")
+            await self._retries.run(job, lambda: self._count(counted))
+        finally:
+            self._failed = self._failed or self._retries.failed
 
     def _count(self, appending: bool) -> None:
         if appending:
@@ -263,13 +232,8 @@ class SqliteJournal:
 
     async def replay_all(self, after_seq: int) -> AsyncIterator[list[Item]]:
         """Blocks of up to 5,000 (hall, n, row) behind a seq, each batch checked first. JournalDamaged."""
-        lane = await Lane(lambda: engine.reader(self.path)).open()
-        try:
-            blocks = await lane.run(lambda db: recovery.verified(db, after_seq))
-            while block := await lane.run(lambda db: next(blocks, None)):
-                yield block
-        finally:
-            await lane.close()
+        async for block in reading.blocks(self.path.parent, after_seq):
+            yield block
 
     def heads(self) -> dict[str, int]:
         """The last n of each hall."""
@@ -323,14 +287,8 @@ class SqliteJournal:
     async def newest(self, hall: str) -> AsyncIterator[tuple[int, bytes]]:
         """(hall_seq, data), newest first. Damaged ones and unknown formats are left out."""
         number = self._words.get(hall, -1)
-        known, skipped = self._options.formats, list[str]()
-        lane = await Lane(lambda: engine.reader(self.path)).open()
-        try:
-            found = await lane.run(lambda db: recovery.good_snapshots(db, hall, number, known, skipped))
-            while (good := await lane.run(lambda db: next(found, None))) is not None:
-                yield good.hall_seq, good.data
-        finally:
-            await lane.close()
+        async for good in reading.states(self.path, hall, number, self._options.formats):
+            yield good.hall_seq, good.data
 
     # --- upkeep: after the acknowledgements, in hops of their own ---
 
@@ -372,7 +330,7 @@ class SqliteJournal:
 
     async def _stop(self) -> None:
         """End the tasks; store what was only kept in memory, unless the journal has failed."""
-        self._closing.set()
+        await self._retries.close()
         self._marking.cancel()
         with suppress(asyncio.CancelledError):
             await self._marking

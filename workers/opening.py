@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from workers import engine, mark, owner, recovery, rotation
+from workers.ballast import Ballast
 from workers.engine import Connection, Lane
 from workers.ports import Missing
 from workers.writer import FRAME
@@ -26,6 +27,8 @@ class Options:
     checkpoint_idle: int = 1 << 20
     mark_every_s: float = 1.0
     formats: frozenset[int] = frozenset({1})
+    ballast: int = 0
+    min_free: int = 0
 
 
 class Opened(NamedTuple):
@@ -36,22 +39,33 @@ class Opened(NamedTuple):
     tail: recovery.Tail
     held: owner.Owner
     mark_file: mark.MarkFile
+    ballast: Ballast
 
 
 async def begin(directory: Path, now_ms: int, options: Options) -> Opened:
     """Taken, Missing, Newer or JournalDamaged release the lock again."""
     held = owner.take(directory)
     try:
+        ballast = set_aside(directory, options)
         rotation.sweep(directory)
         path = recovery.newest_file(directory) or directory / rotation.name_of(recovery.month(now_ms))
         await examine(path)
-        return await write_on(path, held, now_ms, options)
+        return await write_on(path, held, ballast, now_ms, options)
     except engine.DatabaseError as error:
         held.release()
         raise refused(error, directory) from error
     except BaseException:
         held.release()
         raise
+
+
+def set_aside(directory: Path, options: Options) -> Ballast:
+    """The ballast in its place. Missing when the disk has no room for it."""
+    ballast = Ballast(directory, options.ballast, options.min_free)
+    if not ballast.make():
+        left = f"{ballast.free_bytes() >> 20} MB are left, {options.ballast >> 20} MB are set aside first"
+        raise Missing(f"disk full (SQLITE_FULL): {left}\n{directory}\nmake room and start again")
+    return ballast
 
 
 async def examine(path: Path) -> None:
@@ -69,7 +83,7 @@ async def examine(path: Path) -> None:
             await lane.close()
 
 
-async def write_on(path: Path, held: owner.Owner, now_ms: int, options: Options) -> Opened:
+async def write_on(path: Path, held: owner.Owner, ballast: Ballast, now_ms: int, options: Options) -> Opened:
     """The writer, in its thread, at the end of a file that was found good."""
     lane = await Lane(lambda: engine.writer(path, options.busy_ms)).open()
     try:
@@ -77,7 +91,7 @@ async def write_on(path: Path, held: owner.Owner, now_ms: int, options: Options)
     except BaseException:
         await lane.close()
         raise
-    return Opened(path, lane, tail, held, mark_file)
+    return Opened(path, lane, tail, held, mark_file, ballast)
 
 
 def prepare(db: Connection, path: Path, now_ms: int, presize: int) -> tuple[recovery.Tail, mark.MarkFile]:

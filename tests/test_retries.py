@@ -1,0 +1,107 @@
+"""workers/retries.py: what passes is tried again in the same place, what does not propagates, nothing is lost."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+import pytest
+
+from workers import engine
+from workers.ballast import Ballast
+from workers.engine import Connection, Lane
+from workers.retries import Listener, Retries
+
+Job = Callable[[Connection], None]
+
+
+def failing(*names: str) -> tuple[Job, list[str]]:
+    """A job that fails once with each name, then is done."""
+    left, done = list(names), list[str]()
+
+    def job(db: Connection) -> None:
+        if left:
+            error = engine.OperationalError("as told")
+            error.sqlite_errorname = left.pop(0)
+            raise error
+        done.append("done")
+
+    return job, done
+
+
+def scenario(directory: Path, act: Callable[[Retries], Awaitable[None]], size: int = 0) -> list[str]:
+    """What was heard."""
+    heard: list[str] = []
+
+    async def run() -> None:
+        lane = await Lane(lambda: engine.writer(directory / "x.db")).open()
+        aside = Ballast(directory, size, 0)
+        aside.make()
+        retries = Retries(lane, (0.0, 0.0), aside)
+        retries.listener = Listener(retry=heard.append, recovered=lambda: heard.append("recovered"))
+        try:
+            await act(retries)
+        finally:
+            await retries.close()
+            await lane.close()
+
+    asyncio.run(run())
+    return heard
+
+
+def test_full_and_busy_pass_and_are_counted(tmp_path: Path) -> None:
+    job, done = failing("SQLITE_BUSY", "SQLITE_FULL", "SQLITE_BUSY_SNAPSHOT")
+    tries: list[int] = []
+
+    async def act(retries: Retries) -> None:
+        await retries.run(job, lambda: tries.append(1))
+        assert retries.counts == {"SQLITE_BUSY": 1, "SQLITE_FULL": 1, "SQLITE_BUSY_SNAPSHOT": 1}
+
+    assert scenario(tmp_path, act) == ["SQLITE_BUSY", "SQLITE_FULL", "SQLITE_BUSY_SNAPSHOT", "recovered"]
+    assert (done, len(tries)) == (["done"], 4)
+
+
+def test_a_job_that_is_done_at_once_is_no_recovery(tmp_path: Path) -> None:
+    assert scenario(tmp_path, lambda retries: retries.run(failing()[0], lambda: None)) == []
+
+
+def test_an_error_of_the_disk_itself_is_not_tried_again(tmp_path: Path) -> None:
+    job, done = failing("SQLITE_IOERR_WRITE")
+    with pytest.raises(engine.OperationalError):
+        scenario(tmp_path, lambda retries: retries.run(job, lambda: None))
+    assert done == []
+
+
+def test_only_the_first_full_has_a_ballast_to_give(tmp_path: Path) -> None:
+    job, done = failing("SQLITE_FULL", "SQLITE_FULL", "SQLITE_FULL")
+
+    async def act(retries: Retries) -> None:
+        await retries.run(job, lambda: None)
+        assert done == ["done"] and not retries.ballast.held
+        while not retries.ballast.held:
+            await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+
+    assert scenario(tmp_path, act, 4096) == ["SQLITE_FULL"] * 3 + ["recovered"]
+
+
+def test_busy_costs_no_ballast(tmp_path: Path) -> None:
+    job, _ = failing("SQLITE_BUSY")
+
+    async def act(retries: Retries) -> None:
+        await retries.run(job, lambda: None)
+        assert retries.ballast.held
+
+    assert scenario(tmp_path, act, 4096) == ["SQLITE_BUSY", "recovered"]
+
+
+def test_an_error_after_its_caller_has_gone_is_kept(tmp_path: Path) -> None:
+    job, _ = failing("SQLITE_IOERR_FSYNC")
+
+    async def act(retries: Retries) -> None:
+        task = asyncio.ensure_future(retries.run(job, lambda: None))
+        await asyncio.sleep(0)
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        assert engine.error_name(retries.failed or Exception()) == "SQLITE_IOERR_FSYNC"
+
+    scenario(tmp_path, act)
