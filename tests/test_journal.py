@@ -301,7 +301,7 @@ def test_g8_one_thread_hop_a_commit(tmp_path: Path) -> None:
 CHILD = """
 import asyncio, sys
 from pathlib import Path
-from workers.journal import SqliteJournal
+from workers.journal import Listener, SqliteJournal
 from workers.opening import Options
 from workers.ports import Part, Row
 
