@@ -294,3 +294,9 @@ def test_an_interrupt_ends_with_130() -> None:
     with pytest.raises(SystemExit) as ended:
         cli.run(task, "here")
     assert ended.value.code == 130
+
+
+def test_replay_takes_its_directory_by_position_or_by_name(tmp_path: Path) -> None:
+    """Both forms are in the documents; neither may be a usage error."""
+    for given in ((str(tmp_path),), (f"--data={tmp_path}",)):
+        assert run_cli("replay", *given, "--digest").returncode == 5, "no journal there"

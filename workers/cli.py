@@ -140,7 +140,8 @@ def serve(
 
 @app.command()
 def replay(
-    data: Annotated[Path, typer.Argument(help="data directory")],
+    where: Annotated[Path | None, typer.Argument(help="data directory", metavar="DIR")] = None,
+    data: Annotated[Path | None, typer.Option(help="the same as an option")] = None,
     to: Annotated[int, typer.Option(help="stop at this n of every hall")] = 0,
     ticket: Annotated[str, typer.Option(help="only the facts of one number, such as A012")] = "",
     facts: Annotated[bool, typer.Option(help="print every fact as a JSON line")] = False,
@@ -150,10 +151,11 @@ def replay(
     """Fold the journal and compare with every stored snapshot."""
     from workers import replays
 
+    directory = where or data or Path("data")
     if facts or ticket:
-        run(lambda: replays.print_facts(data, ticket, to), str(data))
+        run(lambda: replays.print_facts(directory, ticket, to), str(directory))
         return
-    run(lambda: replays.print_digests(data, to, as_json, digest), str(data))
+    run(lambda: replays.print_digests(directory, to, as_json, digest), str(directory))
 
 
 @app.command()
