@@ -1,0 +1,179 @@
+"""tests/faulty.py: a machine that misbehaves on command: its clock, its disk, its network, its file systems.
+
+Clock and disk: a library loaded before all others into the unchanged process (LD_PRELOAD), told by a shared page what
+to do. Network: a relay in a process of its own, which can be stopped, continued and ended.
+"""
+
+import os
+import shutil
+import signal
+import struct
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from mmap import mmap
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import pytest
+
+from tests.brokers import wait_for_port
+from workers.broker import LOOPBACK, free_port
+
+SHIM = r"""
+#define _GNU_SOURCE
+#include <errno.h>
+#include <fcntl.h>
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <time.h>
+#include <unistd.h>
+
+static volatile long *told;                      /* clock_ms, sync_ms, sync_errno, no_room, syncs */
+
+__attribute__((constructor)) static void begin(void) {
+  const char *name = getenv("FAULTY_CONTROL");
+  int fd = name ? open(name, O_RDWR) : -1;
+  void *page = fd < 0 ? MAP_FAILED : mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (page != MAP_FAILED) told = page;
+  if (fd >= 0) close(fd);
+}
+
+int clock_gettime(clockid_t which, struct timespec *now) {
+  int code = syscall(SYS_clock_gettime, which, now);
+  if (!code && told && which == CLOCK_REALTIME) now->tv_sec += told[0] / 1000;
+  return code;
+}
+
+static int synced(long number, int fd) {
+  if (told) {
+    told[4]++;
+    if (told[1]) usleep(told[1] * 1000);
+    if (told[2]) { errno = told[2]; return -1; }
+  }
+  return syscall(number, fd);
+}
+
+int fdatasync(int fd) { return synced(SYS_fdatasync, fd); }
+int fsync(int fd) { return synced(SYS_fsync, fd); }
+
+/* A full disk takes what fits into what is there, and no more. */
+static int too_much(int fd, off_t end) {
+  struct stat here;
+  return told && told[3] && !fstat(fd, &here) && S_ISREG(here.st_mode) && end > here.st_size;
+}
+
+ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at) {
+  if (too_much(fd, at + size)) { errno = ENOSPC; return -1; }
+  return syscall(SYS_pwrite64, fd, bytes, size, at);
+}
+ssize_t pwrite64(int fd, const void *bytes, size_t size, off_t at) { return pwrite(fd, bytes, size, at); }
+
+ssize_t write(int fd, const void *bytes, size_t size) {
+  if (too_much(fd, lseek(fd, 0, SEEK_CUR) + size)) { errno = ENOSPC; return -1; }
+  return syscall(SYS_write, fd, bytes, size);
+}
+"""
+RELAY = Path(__file__).with_name("relay.py")
+PLACES = ("clock_ms", "sync_ms", "sync_errno", "no_room", "syncs")
+
+
+class Machine:
+    """What a process started within `preloaded()` finds beneath it. Values act at once."""
+
+    def __init__(self, directory: Path) -> None:
+        compiler = shutil.which("cc") or shutil.which("gcc")
+        if compiler is None or sys.platform != "linux":
+            pytest.skip("no C compiler, or not Linux: clock and disk cannot be made to misbehave")
+        source, self.library, self.control = directory / "shim.c", directory / "shim.so", directory / "control"
+        source.write_text(SHIM)
+        subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", self.library, source], check=True)
+        self.control.write_bytes(bytes(4096))
+        self._file = self.control.open("r+b")
+        self._page = mmap(self._file.fileno(), 4096)
+
+    def set(self, **values: int) -> None:
+        """`clock_ms`: so much is the clock ahead; `sync_ms`, `sync_errno`: of each sync; `no_room`: no file grows."""
+        for name, value in values.items():
+            struct.pack_into("l", self._page, 8 * PLACES.index(name), value)
+
+    @property
+    def syncs(self) -> int:
+        """How many there were."""
+        found: int = struct.unpack_from("l", self._page, 8 * PLACES.index("syncs"))[0]
+        return found
+
+    @contextmanager
+    def preloaded(self) -> Iterator[None]:
+        """Processes begun here run on it."""
+        mine = {"LD_PRELOAD": str(self.library), "FAULTY_CONTROL": str(self.control)}
+        before = {name: os.environ.get(name) for name in mine}
+        os.environ.update(mine)
+        try:
+            yield
+        finally:
+            for name, value in before.items():
+                if value is None:
+                    del os.environ[name]
+                else:
+                    os.environ[name] = value
+
+    def close(self) -> None:
+        self._page.close()
+        self._file.close()
+
+
+class Relay:
+    """Between the dispatcher and its broker. `freeze`: nothing passes and nobody is told. `cut`: both ends are told."""
+
+    def __init__(self, target: int) -> None:
+        self.target, self.port = target, free_port()
+        self.url = f"mqtt://{LOOPBACK}:{self.port}"
+        self.process = self._start()
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        process = subprocess.Popen([sys.executable, "-S", RELAY, str(self.port), str(self.target)])
+        wait_for_port(process, self.port)
+        return process
+
+    def freeze(self) -> None:
+        self.process.send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        self.process.send_signal(signal.SIGCONT)
+
+    def cut(self) -> None:
+        """In the midst of whatever is said."""
+        self.process.kill()
+        self.process.wait(10)
+
+    def mend(self) -> None:
+        self.process = self._start()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None) -> None:
+        self.cut()
+
+
+@contextmanager
+def small_disk(directory: Path, megabytes: int, *, read_only: bool = False) -> Iterator[Path]:
+    """A file system of its own size. Skips where it may not be mounted."""
+    directory.mkdir(parents=True, exist_ok=True)
+    mount, umount = shutil.which("mount"), shutil.which("umount")
+    if os.geteuid() != 0 or mount is None or umount is None:
+        pytest.skip("a file system can only be mounted by root")
+    done = subprocess.run([mount, "-t", "tmpfs", "-o", f"size={megabytes}m", "tmpfs", directory], capture_output=True)
+    if done.returncode:
+        pytest.skip(f"a file system cannot be mounted here: {done.stderr.decode().strip()}")
+    try:
+        if read_only:
+            subprocess.run([mount, "-o", "remount,ro", directory], check=True)
+        yield directory
+    finally:
+        subprocess.run([umount, "-l", directory], check=True)
