@@ -21,6 +21,7 @@ from workers.speaker import Speaker
 from workers.tallies import Tallies
 
 ROUTES_MAX: Final = 100_000
+SWEEP_MS: Final = 50
 
 
 class Upkeep(Protocol):
@@ -65,6 +66,7 @@ class Dispatcher:
         self._nowhere = Desk(Hall(HallState("_core")), tallies)
         self._asked: list[tuple[str, c.Command]] = []
         self._repaint = self._sync = False
+        self._sweeps, self._swept_ms = True, 0
         self.moved_at = time.monotonic()
 
     # What others may ask of the loop. It is woken by the inbox's nudge.
@@ -120,6 +122,7 @@ class Dispatcher:
         """Decide and evolve a whole batch. No await inside. The second list is for devices of no hall of ours."""
         told: list[Outgoing] = []
         touched = self._touched
+        self._sweep(batch)
         for one in batch:
             route = self._routes.get(one.topic) or self._route(one.topic)
             desk = route.desk
@@ -159,10 +162,18 @@ class Dispatcher:
             desk.ask(command, now_ms)
         for name in self.door.decide(self.desks, now_ms):
             self._touched[name] = self.desks[name]
-        for name, desk in self.desks.items():
-            if desk.hall.state.deadlines.first_ms() <= now_ms:
-                self._touched[name] = desk
-                desk.advance(now_ms)
+        if self._sweeps:
+            for name, desk in self.desks.items():
+                if desk.hall.state.deadlines.first_ms() <= now_ms:
+                    self._touched[name] = desk
+                    desk.advance(now_ms)
+
+    def _sweep(self, batch: Sequence[Input]) -> None:
+        """Whether this turn looks at every hall, not only at those that were spoken to: a thousand cost time."""
+        now_ms = _real_ms()
+        self._sweeps = not batch or self._repaint or now_ms - self._swept_ms >= SWEEP_MS
+        if self._sweeps:
+            self._swept_ms = now_ms
 
     def _route(self, topic: str) -> Route:
         parts = topics.split(topic)
@@ -191,7 +202,7 @@ class Dispatcher:
         for desk in touched.values():
             found += desk.answers(self._now_ms)
         heard: dict[str, Effects] = {}
-        for name, desk in self.desks.items():
+        for name, desk in self.desks.items() if self._sweeps else touched.items():
             speaker = self._speakers[name]
             if name in touched or repaint or speaker.stale:
                 heard[name] = desk.hall.take_effects()
