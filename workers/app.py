@@ -58,6 +58,7 @@ class App:
         self._stopping = asyncio.Event()
         self._held = False
         self._snapshot_at = time.monotonic()
+        self._rounds_at = 0.0
         self._snapshots_due: dict[str, None] = {}  # of this hour: each hall once, however busy it is
         self._recovery = (0.0, 0)
 
@@ -298,6 +299,9 @@ class App:
     async def _upkeep(self, idle: bool) -> None:
         """After the acknowledgements: a checkpoint, marks, and at most one hall's snapshot."""
         await self.journal.maybe_checkpoint(idle)
+        if not idle and time.monotonic() < self._rounds_at:
+            return
+        self._rounds_at = time.monotonic() + BEAT_S  # the rest goes over all halls
         self.journal.save_marks(self.outbox.marks())
         desks = self.dispatcher.desks
         if time.monotonic() - self._snapshot_at > HOUR_S:
