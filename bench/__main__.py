@@ -23,10 +23,14 @@ Suite = Callable[[Options, list[str]], Report]  # the second argument: what the 
 
 SUITES: Final[dict[str, str]] = {
     "ingest": "bench.ingest:ingest",
+    "link": "bench.ingest:link",
+    "latency": "bench.latency:run",
+    "drain": "bench.drain:run",
     "journal": "bench.journal:run",
     "loop": "bench.ingest:loop",
     "ranking": "bench.ranking:run",
     "recovery": "bench.recovery:run",
+    "scale": "bench.scale:run",
     "theory": "bench.theory:run",
 }
 UNTIMED: Final = ("theory",)  # no clock in the result: may run beside others, probes no disk

@@ -1,29 +1,29 @@
 """bench/ingest.py: durable events a second and CPU an event against a receiver that does nothing, same codec.
 
-`ingest`: link, core, journal, PUBACK, no outputs. `loop`: the full product against a relay that says as much.
+`link`: receive, decode, acknowledge. `ingest`: link, core, journal, PUBACK, no outputs. `loop`: the full product
+against a relay that says two things an event.
 """
 
-import shutil
-import subprocess
+import argparse
 import sys
-import tempfile
-import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 
-from bench import pairs
-from bench.load import lanes
-from bench.pairs import Gate, Options, Report
-from workers.broker import free_port, mosquitto_conf
+from bench import pairs, plan, runs
+from bench.generate import Asked
+from bench.pairs import Options, Report
+from bench.plan import Plan
+from bench.product import Setup
+from bench.rush import lanes
+from bench.runs import IOTCORE, MOSQUITTO, RECEIVE_MAX, Wrong
 
 HALLS: Final = 64
 COUNT: Final = 60_000
-QUICK: Final = 8_000
+QUICK: Final = 4_000
 PAIRS: Final = 5
+BATCHES: Final = (1000, 500, 250)  # with 1000 = receive_max the broker idles while a batch is folded
 
 
 class Run(msgspec.Struct):
@@ -35,7 +35,9 @@ class Run(msgspec.Struct):
     finished: bool
     facts: int = 0
     commits: int = 0
-    duplicates: int = 0
+    core_s: float = 0.0
+    commit_s: float = 0.0
+    published: int = 0
 
     @property
     def per_second(self) -> float:
@@ -47,118 +49,154 @@ class Run(msgspec.Struct):
         """Microseconds of CPU a message."""
         return self.cpu_s / self.received * 1e6
 
-
-@contextmanager
-def mosquitto(directory: Path) -> Iterator[str]:
-    """The shipped configuration on a free loopback port; a fresh one each run, so no session is left from the last."""
-    port = free_port()
-    conf = directory / "mosquitto.conf"
-    conf.write_text(mosquitto_conf(port))
-    binary = shutil.which("mosquitto") or "/usr/sbin/mosquitto"
-    with subprocess.Popen([binary, "-c", str(conf)], stderr=subprocess.DEVNULL) as process:
-        try:
-            time.sleep(0.3)
-            yield f"mqtt://127.0.0.1:{port}"
-        finally:
-            process.terminate()
+    def said(self) -> str:
+        """For people."""
+        commits = f", {self.received / self.commits:.0f} a commit" if self.commits else ""
+        spoke = f", {self.published / self.received:.2f} published" if self.published else ""
+        return f"{self.per_second:,.0f}/s {self.cpu_us:.1f} us{commits}{spoke}{'' if self.finished else ' UNFINISHED'}"
 
 
-def one_run(receiver: list[str], count: int, seed: int) -> Run:
-    """Start broker, receiver and load; the load begins when both are ready."""
-    with tempfile.TemporaryDirectory(prefix="jiaohao-bench-") as place, mosquitto(Path(place)) as url:
-        data = Path(place) / "data"
-        data.mkdir()
-        command = [sys.executable, "-m", *receiver, "--url", url, "--count", str(count)]
-        if receiver[0] == "bench.product":
-            command += ["--data", str(data), "--halls", str(HALLS)]
-        load = [sys.executable, "-m", "bench.ingest", "--url", url, "--count", str(count), "--seed", str(seed), "--halls", str(HALLS)]
-        with _piped(load) as generator, _piped(command) as subject:
-            _line(generator)
-            _line(subject)
-            assert generator.stdin is not None
-            generator.stdin.write("go\n")
-            generator.stdin.flush()
-            return msgspec.json.decode(_line(subject), type=Run)
+class Bench:
+    """One load, written once, sent to every subject."""
+
+    def __init__(self, place: Path, count: int, seed: int, halls: int = HALLS) -> None:
+        self.halls, self.count = halls, count
+        self.plan: Plan = plan.rush(lanes(halls, count, seed))
+        self.file = plan.write(self.plan, place / "plan")
+        self.wrong = Wrong()
+
+    def ours(self, broker: str, kind: str, batch_max: int) -> Run:
+        """The product, or a part of it."""
+        with runs.workplace() as place, runs.broker(broker, place) as url:
+            setup = Setup(
+                url,
+                str(place / "data"),
+                kind=kind,
+                count=self.count,
+                halls=self.halls,
+                receive_max=RECEIVE_MAX[broker],
+                batch_max=batch_max,
+            )
+            with runs.generator(self._asked(url)) as load, runs.dispatcher(setup) as subject:
+                load.ready()
+                subject.ready()
+                load.tell("0")
+                found = runs.done(subject)
+            self.wrong += Wrong(lost=max(0, self.count - found.received))
+            if kind != "link":
+                self.wrong += runs.examine(place / "data", self.plan.causes, found.digests)
+        spoke = sum(found.published.values())
+        return Run(
+            found.received,
+            found.seconds,
+            found.cpu_s,
+            found.finished,
+            found.facts,
+            found.commits,
+            found.core_s,
+            found.commit_s,
+            spoke,
+        )
+
+    def theirs(self, broker: str, relay: bool) -> Run:
+        """The baseline."""
+        with runs.workplace() as place, runs.broker(broker, place) as url:
+            more = ["--relay"] if relay else []
+            subject_ = runs.noop(url, self.count, *more, receive_max=RECEIVE_MAX[broker])
+            with runs.generator(self._asked(url)) as load, subject_ as subject:
+                load.ready()
+                subject.ready()
+                load.tell("0")
+                found = runs.received(subject)
+        return Run(found.received, found.seconds, found.cpu_s, found.finished, published=found.published)
+
+    def _asked(self, url: str) -> Asked:
+        return Asked(url, str(self.file))
 
 
-@contextmanager
-def _piped(command: list[str]) -> Iterator["subprocess.Popen[str]"]:
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        try:
-            yield process
-        finally:
-            process.terminate()
+def interleaved(
+    bench: Bench, options: Options, broker: str, kind: str, batch_max: int, number: int
+) -> list[tuple[Run, Run]]:
+    """Pairs of (ours, theirs), the first thrown away."""
+    found: list[tuple[Run, Run]] = []
+    for turn in range(number + 1):
+        if turn % 2:
+            mine = bench.ours(broker, kind, batch_max)
+            other = bench.theirs(broker, kind == "product")
+        else:
+            other = bench.theirs(broker, kind == "product")
+            mine = bench.ours(broker, kind, batch_max)
+        sys.stderr.write(f"{kind} {broker} batch {batch_max}, {turn}: ours {mine.said()}; baseline {other.said()}\n")
+        found.append((mine, other))
+    return found[1:]
 
 
-def _line(process: "subprocess.Popen[str]") -> str:
-    assert process.stdout is not None
-    return process.stdout.readline()
+def link(options: Options, rest: list[str]) -> Report:
+    """The link alone: what states, inbox and batches cost above the bare receiver."""
+    return _suite(options, rest, "link", "link", "noop")
 
 
 def ingest(options: Options, rest: list[str]) -> Report:
-    """G1 and G3: durable ingest against the no-op receiver."""
-    return _compare(options, "ingest", "noop", ["bench.product"], ["bench.noop"], 0.90)
+    """G1 and G3: durable ingest against the no-op receiver, also through the embedded broker."""
+    return _suite(options, rest, "ingest", "ingest", "noop")
 
 
 def loop(options: Options, rest: list[str]) -> Report:
     """G2: the full product against the relay."""
-    return _compare(options, "loop", "relay", ["bench.product", "--outputs"], ["bench.noop", "--relay"], 0.80)
+    return _suite(options, rest, "loop", "product", "relay")
 
 
-def _compare(options: Options, name: str, baseline: str, ours: list[str], theirs: list[str], goal: float) -> Report:
-    count = QUICK if options.quick else COUNT
+def _gates(name: str, rate: pairs.Ratio, cpu: pairs.Ratio) -> list[pairs.Gate]:
+    """The link is no gate: it is what the others stand on. The loop's CPU is shown, not judged."""
+    if name == "ingest":
+        cost = pairs.gate("ingest.cpu_vs_noop", cpu, 3.0, at_least=False)
+        return [pairs.gate("ingest.durable_vs_noop", rate, 0.90), cost]
+    return [pairs.gate("loop.full_vs_relay", rate, 0.80)] if name == "loop" else []
+
+
+def _suite(options: Options, rest: list[str], name: str, kind: str, baseline: str) -> Report:
+    parser = argparse.ArgumentParser(prog=f"python -m bench {name}", allow_abbrev=False)
+    parser.add_argument("--count", type=int, default=QUICK if options.quick else COUNT)
+    parser.add_argument("--batch-max", type=int, default=1000)
+    given = parser.parse_args(rest)
     number = options.pairs or (1 if options.quick else PAIRS)
-    runs: list[tuple[Run, Run]] = []
-    for turn in range(number + 1):
-        order = (ours, theirs) if turn % 2 else (theirs, ours)
-        both = [one_run(receiver, count, options.seed) for receiver in order]
-        mine, other = both if turn % 2 else both[::-1]
-        sys.stderr.write(f"{name} {turn}: ours {_say(mine)}, {baseline} {_say(other)}\n")
-        if turn:
-            runs.append((mine, other))
-    rate = pairs.ratio_of([(mine.per_second, other.per_second) for mine, other in runs])
-    cpu = pairs.ratio_of([(mine.cpu_us, other.cpu_us) for mine, other in runs])
-    gates = [
-        pairs.gate(f"{name}.{'durable' if name == 'ingest' else 'full'}_vs_{baseline}", rate, goal),
-        pairs.gate(f"{name}.cpu_vs_{baseline}", cpu, 3.0, at_least=False),
-        _count(f"{name}.lost", sum(max(0, count - mine.received) for mine, _ in runs)),
-        _count(f"{name}.doubled", sum(mine.duplicates for mine, _ in runs)),
-    ]
-    extra: dict[str, Any] = {"runs": [[msgspec.to_builtins(one) for one in pair] for pair in runs]}
-    return Report(name, gates, extra, [])
+    with runs.workplace() as place:
+        bench = Bench(place, given.count, options.seed)
+        taken = {(MOSQUITTO, given.batch_max): interleaved(bench, options, MOSQUITTO, kind, given.batch_max, number)}
+        if name == "ingest":
+            taken |= {
+                (MOSQUITTO, batch): interleaved(bench, options, MOSQUITTO, kind, batch, 1 if options.quick else 2)
+                for batch in BATCHES
+                if batch != given.batch_max
+            }
+            taken[IOTCORE, 100] = interleaved(bench, options, IOTCORE, kind, 100, max(1, min(number, 4)))
+    gates = _gates(name, *_ratios(taken[MOSQUITTO, given.batch_max]))
+    if name == "ingest":
+        gates.append(pairs.gate("ingest.iotcore_durable_vs_noop", _ratios(taken[IOTCORE, 100])[0], 0.35))
+    unfinished = sum(not run.finished for found in taken.values() for pair in found for run in pair)
+    gates += [*runs.correctness(name, bench.wrong), runs.zero(f"{name}.unfinished", unfinished)]
+    extra: dict[str, Any] = {
+        "load": {"digest": bench.plan.digest, "messages": given.count, "halls": HALLS},
+        "runs": {f"{key[0]}, batch_max {key[1]}": msgspec.to_builtins(value) for key, value in taken.items()},
+        "wrong": msgspec.to_builtins(bench.wrong),
+    }
+    return Report(name, gates, extra, [_row(key, found, baseline) for key, found in taken.items()])
 
 
-def _count(name: str, value: int) -> Gate:
-    return Gate(name, float(value), 0.0, value == 0, 0.0, at_least=False)
+def _ratios(found: list[tuple[Run, Run]]) -> tuple[pairs.Ratio, pairs.Ratio]:
+    return (
+        pairs.ratio_of([(mine.per_second, other.per_second) for mine, other in found]),
+        pairs.ratio_of([(mine.cpu_us, other.cpu_us) for mine, other in found]),
+    )
 
 
-def _say(run: Run) -> str:
-    commits = f", {run.received / run.commits:.0f} a commit" if run.commits else ""
-    return f"{run.per_second:,.0f}/s {run.cpu_us:.1f} us{commits}{'' if run.finished else ' UNFINISHED'}"
-
-
-def generate(arguments: list[str]) -> None:
-    """The load's process: encodes, says ready, waits for a line, sends."""
-    import argparse
-    import asyncio
-
-    from bench import blast
-
-    parser = argparse.ArgumentParser(prog="python -m bench.ingest")
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--halls", type=int, default=HALLS)
-    given = parser.parse_args(arguments)
-    frames = [blast.encode(lane) for lane in lanes(given.halls, given.count, given.seed)]
-    sys.stdout.write("ready\n")
-    sys.stdout.flush()
-    sys.stdin.readline()
-    result = asyncio.run(blast.blast(given.url, frames, seconds=60.0))
-    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
-
-
-Suite = Callable[[Options, list[str]], Report]
-
-if __name__ == "__main__":
-    generate(sys.argv[1:])
+def _row(key: tuple[str, int], found: list[tuple[Run, Run]], baseline: str) -> tuple[str, ...]:
+    rate, cpu = _ratios(found)
+    mine, other = found[len(found) // 2]
+    return (
+        f"{key[0]} batch_max {key[1]:<5}",
+        f"rate ratio {rate.median:.2f} ({rate.low:.2f} to {rate.high:.2f})",
+        f"CPU ratio {cpu.median:.2f}",
+        f"ours {mine.said()}",
+        f"{baseline} {other.said()}",
+    )

@@ -5,6 +5,7 @@ No inbox, no batches, no states, no store: what a dispatcher costs above this is
 
 import argparse
 import asyncio
+import contextlib
 import sys
 import time
 from collections import deque
@@ -50,6 +51,7 @@ class Noop(asyncio.Protocol):
         pace_s: float,
         relay: bool,
         window: int,
+        keeps: bool = False,
     ) -> None:
         self.count = count
         self.received = self.published = self.flying = 0
@@ -61,6 +63,7 @@ class Noop(asyncio.Protocol):
         self._pace_s = pace_s
         self._relay = relay
         self._window = window
+        self._keeps = keeps
         self._waiting: deque[bytes] = deque()
         self._transport: asyncio.Transport | None = None
         self._rest = b""
@@ -70,7 +73,13 @@ class Noop(asyncio.Protocol):
         """Speak first."""
         self._transport = cast(asyncio.Transport, transport)
         # No pings: a run is shorter. iotcore refuses a keep-alive of 0.
-        hello = mqtt5.ConnectPacket("noop", clean_start=True, keep_alive=65_535, receive_max=self._receive_max)
+        hello = mqtt5.ConnectPacket(
+            "noop",
+            clean_start=not self._keeps,
+            session_expiry_interval=3600 if self._keeps else 0,
+            keep_alive=65_535,
+            receive_max=self._receive_max,
+        )
         self._transport.write(hello.write())
 
     def connection_lost(self, error: Exception | None) -> None:
@@ -157,17 +166,23 @@ async def receive(
     pace_s: float = 0.001,
     window: int = 256,
     seconds: float = 60.0,
+    keeps: bool = False,
     on_ready: Callable[[], object] = bool,
+    stopping: asyncio.Event | None = None,
 ) -> Received:
-    """Until `count` messages are there and acknowledged, or time is up. `on_ready`: subscribed, the load may come."""
+    """Until `count` messages are there and acknowledged, or time is up, or `stopping` is set.
+
+    `on_ready`: subscribed, the load may come. `keeps`: the broker holds what comes while nobody is there.
+    """
     address, loop = parse_url(url), asyncio.get_running_loop()
-    noop = Noop(count, decode, receive_max=receive_max, pace_s=pace_s, relay=relay, window=window)
+    noop = Noop(count, decode, receive_max=receive_max, pace_s=pace_s, relay=relay, window=window, keeps=keeps)
     await loop.create_connection(lambda: noop, address.host, address.port)
     await noop.ready.wait()
     on_ready()
     try:
         async with asyncio.timeout(seconds):
-            await noop.done.wait()
+            while not noop.done.is_set() and not (stopping is not None and stopping.is_set()):
+                await asyncio.sleep(0.02)
     except TimeoutError:
         pass
     noop.close()
@@ -184,14 +199,14 @@ def main(arguments: Sequence[str]) -> None:
     parser.add_argument("--pace", type=float, default=0.001, help="seconds; 0 = none")
     parser.add_argument("--relay", action="store_true")
     parser.add_argument("--seconds", type=float, default=60.0)
+    parser.add_argument("--keeps", action="store_true", help="a session that outlives the connection")
     given = parser.parse_args(arguments)
 
-    def ready() -> None:
-        sys.stdout.write("ready\n")
-        sys.stdout.flush()
-
-    result = asyncio.run(
-        receive(
+    async def whole() -> Received:
+        stopping = asyncio.Event()
+        with contextlib.suppress(OSError, ValueError):  # no standard input to hear from
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), stopping.set)
+        return await receive(
             given.url,
             given.count,
             lambda payload: wire.decode(payload, "noop"),
@@ -199,10 +214,12 @@ def main(arguments: Sequence[str]) -> None:
             receive_max=given.receive_max,
             pace_s=given.pace,
             seconds=given.seconds,
-            on_ready=ready,
+            keeps=given.keeps,
+            on_ready=lambda: print("ready", flush=True),
+            stopping=stopping,
         )
-    )
-    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+
+    print(msgspec.json.encode(asyncio.run(whole())).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,27 +1,33 @@
 """bench/product.py: the dispatcher under load, in a process of its own: link, core, journal, with or without outputs.
 
-Prints `ready`, then one JSON line when `count` messages are settled. `python -m bench.product --url ... --data ...`.
+`python -m bench.product '{"url": ..., "data": ...}'` prints `ready`, and one line of JSON when `count` messages are
+settled or a line comes on standard input. What is there already is recovered, as after a crash.
 """
 
-import argparse
 import asyncio
+import contextlib
+import gc
+import os
+import resource
 import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from random import Random
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
-from bench.load import hall_policy
+from bench.rush import hall_policy
+from core import commands as c
 from core import policy
-from core.commands import ChangePolicy
 from core.hall import Hall
+from core.policy import Policy
 from core.state import HallState
-from workers.app import calm_collector
+from workers import fold
+from workers.clock import Clock
 from workers.dispatcher import Dispatcher
-from workers.journal import SqliteJournal
+from workers.journal import Listener, SqliteJournal
 from workers.link import Link
 from workers.link_settings import LinkSettings
 from workers.outbox import MqttOutbox
@@ -29,29 +35,71 @@ from workers.ports import Input, Outgoing
 from workers.tallies import Tallies
 
 BEAT_S: Final = 0.05
+FLUSH_S: Final = 10.0
+COLLECT_AFTER: Final = (50_000, 20, 50)  # as workers.app has it; its module would bring the web along
+
+
+class Setup(msgspec.Struct, frozen=True):
+    """One run. `kind`: `link` receives and acknowledges, `ingest` also folds and stores, `product` also speaks.
+
+    `policies`: a file of [[document], [[hall, service, slot_ms]]] of `bench.runs`, else halls alike. `warm` messages
+    come before the clock starts. `count` 0: until told. `mark`: after how many messages the time is noted.
+    """
+
+    url: str
+    data: str
+    kind: str = "product"
+    count: int = 0
+    warm: int = 0
+    mark: int = 0
+    halls: int = 8
+    counters: int = 12
+    services: int = 20
+    waiting: int = 0
+    policies: str = ""
+    receive_max: int = 1000
+    batch_max: int = 1000
+    pace_s: float = 0.001
+    seconds: float = 60.0
+    speed: int = 1
+    origin_ms: int = 0
+    anchor_ms: int = 0
 
 
 class Done(msgspec.Struct, frozen=True):
     """What one run did. CPU of the whole process, all threads, between the first and the last message."""
 
-    received: int
-    facts: int
-    commits: int
-    seconds: float
-    cpu_s: float
-    core_s: float
-    refused: int
-    duplicates: int
-    published: int
-    finished: bool
-    digests: dict[str, str]
+    received: int = 0
+    facts: int = 0
+    commits: int = 0
+    seconds: float = 0.0
+    cpu_s: float = 0.0
+    marked_s: float = 0.0
+    core_s: float = 0.0
+    commit_s: float = 0.0
+    refused: int = 0
+    duplicates: int = 0
+    published: dict[str, int] = {}
+    replaced: int = 0
+    finished: bool = False
+    rss_mb: float = 0.0
+    rss_peak_mb: float = 0.0
+    recovered: int = 0
+    digests: dict[str, str] = {}
+
+    @property
+    def measured(self) -> bool:
+        """Whether there is anything to divide by."""
+        return self.received > 0 and self.seconds > 0
 
 
 class Gate:
     """The link's inbox, watched: when the first message came and when the last was settled."""
 
-    def __init__(self, link: Link, count: int) -> None:
-        self._link, self._count = link, count
+    def __init__(self, link: Link, setup: Setup) -> None:
+        self._link, self._count, self._warm, self._mark = link, setup.count, setup.warm, setup.mark
+        self.marked = 0.0
+        self.seen = 0
         self.received = 0
         self.first = self.last = (0.0, 0.0)
         self.done = asyncio.Event()
@@ -59,16 +107,20 @@ class Gate:
     async def batches(self) -> AsyncIterator[Sequence[Input]]:
         """As the link's."""
         async for batch in self._link.batches():
-            if batch and not self.received:
+            if batch and not self.first[0] and self.seen >= self._warm:
                 self.first = (time.monotonic(), time.process_time())
             yield batch
 
     async def settle(self, batch: Sequence[Input]) -> None:
         """As the link's."""
         await self._link.settle(batch)
-        self.received += sum(not one.retain for one in batch)
-        if self.received >= self._count and not self.done.is_set():
+        self.seen += sum(not one.retain for one in batch)
+        if batch and self.first[0]:
+            self.received = self.seen - self._warm
             self.last = (time.monotonic(), time.process_time())
+            if self._mark and self.seen >= self._mark and not self.marked:
+                self.marked = self.last[0]
+        if self._count and self.seen >= self._count:
             self.done.set()
 
 
@@ -83,113 +135,175 @@ class Deaf(Dispatcher):
         return []
 
 
-async def run(given: argparse.Namespace) -> Done:
-    """Wire, wait for the load, report."""
-    directory = Path(given.data)
-    journal = await SqliteJournal.open(directory, now_ms=_now_ms)
-    link = Link(
-        LinkSettings(
-            url=given.url,
+class Mute:
+    """The link alone: receives, decodes in `bench.noop`'s way, acknowledges."""
+
+    def __init__(self, gate: Gate) -> None:
+        self._gate = gate
+
+    async def serve(self) -> None:
+        """Until the inbox ends."""
+        from devices import wire
+
+        async for batch in self._gate.batches():
+            for one in batch:
+                wire.decode(one.payload, "noop")
+            await self._gate.settle(batch)
+
+    def restless(self) -> bool:
+        """Nothing waits."""
+        return False
+
+
+class Process:
+    """One dispatcher process, wired as the application wires it."""
+
+    def __init__(self, setup: Setup, journal: SqliteJournal, halls: dict[str, Hall]) -> None:
+        self.setup, self.journal = setup, journal
+        self.clock = Clock(setup.speed, setup.origin_ms, setup.anchor_ms)
+        self.tallies = Tallies()
+        self.commit_s = 0.0
+        self.stopping = asyncio.Event()
+        self.live = self.told = False
+        settings = LinkSettings(
+            url=setup.url,
             client_id="bench",
-            receive_max=given.receive_max,
-            batch_max=given.batch_max,
+            receive_max=setup.receive_max,
+            batch_max=setup.batch_max,
             inbox_max=4096,
-            pace_s=given.pace,
-        ),
-        now_ms=_now_ms,
-        random=Random(1),
-        on_live=lambda _: (sys.stdout.write("ready\n"), sys.stdout.flush(), None)[2],
-    )
-    tallies, gate, outbox = Tallies(), Gate(link, given.count), MqttOutbox(link)
-    halls = [Hall(HallState(f"h{at}")) for at in range(given.halls)]
+            pace_s=setup.pace_s,
+        )
+        self.link = Link(settings, now_ms=self.clock.now_ms, random=Random(1), on_live=self._live)
+        self.gate, self.outbox = Gate(self.link, setup), MqttOutbox(self.link)
+        self.halls = halls
+        kind = Dispatcher if setup.kind == "product" else Deaf
+        self.dispatcher = kind(
+            list(halls.values()),
+            inbox=self.gate,
+            journal=journal,
+            outbox=self.outbox,
+            upkeep=self._upkeep,
+            now_ms=self.clock.now_ms,
+            epoch=journal.epoch,
+            tallies=self.tallies,
+        )
+        journal.listener = Listener(commit=self._committed)
 
-    async def upkeep(idle: bool) -> None:
-        await journal.maybe_checkpoint(idle)
+    def _live(self, session: bool) -> None:
+        self.live = True
 
-    kind = Dispatcher if given.outputs else Deaf
-    dispatcher = kind(
-        halls,
-        inbox=gate,
-        journal=journal,
-        outbox=outbox,
-        upkeep=upkeep,
-        now_ms=_now_ms,
-        epoch=journal.epoch,
-        tallies=tallies,
-    )
-    _load(dispatcher, given.halls)
-    calm_collector()
-    await _until_done(dispatcher, link, gate, given.seconds)
-    if given.outputs:
-        await outbox.flush(10.0)
-        gate.last = (time.monotonic(), time.process_time())
-    await link.drain()
-    outbox.close()
-    found = _report(gate, journal, tallies, outbox, halls, given)
-    await journal.close()
-    return found
+    def _committed(self, seconds: float, facts: int) -> None:
+        self.commit_s += seconds
+
+    async def _upkeep(self, idle: bool) -> None:
+        self.journal.save_marks(self.outbox.marks())
+        await self.journal.maybe_checkpoint(idle)
+
+    def load(self, policies: list[Policy], bookings: Sequence[Sequence[Any]]) -> None:
+        """What the hall files and the booking site would have asked; tickets that wait already."""
+        for one in policies:
+            if self.halls[one.hall.id].state.policy is None:
+                self.dispatcher.ask(one.hall.id, c.ChangePolicy(1, policy.digest(one), policy.document(one)))
+                for at in range(self.setup.waiting):
+                    service = one.services[at % len(one.services)].code
+                    self.dispatcher.ask(one.hall.id, c.TakeTicket(service))
+        for hall, service, slot_ms in bookings:
+            if self.halls[hall].state.next_booking == 1:
+                self.dispatcher.ask(hall, c.MakeBooking(service, slot_ms))
+
+    async def run(self) -> None:
+        """Until the count is reached, the time is over, or somebody says so."""
+        subject = Mute(self.gate) if self.setup.kind == "link" else self.dispatcher
+        running = [asyncio.create_task(one) for one in (self.link.run(), subject.serve())]
+        with contextlib.suppress(OSError, ValueError):  # no standard input to hear from
+            asyncio.get_running_loop().add_reader(sys.stdin.fileno(), self.stopping.set)
+        self.link.nudge()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(self.setup.seconds):
+                while not (self.gate.done.is_set() or self.stopping.is_set() or any(one.done() for one in running)):
+                    await asyncio.sleep(BEAT_S)
+                    self._say_ready()
+                    if subject.restless():
+                        self.link.nudge()
+        if self.setup.kind == "product":
+            await self.outbox.flush(FLUSH_S)
+            if self.setup.count:  # what is said belongs to the work
+                self.gate.last = (time.monotonic(), time.process_time())
+        await self.link.drain()
+        self.outbox.close()
+        for task in running:
+            task.cancel()
+        for found in await asyncio.gather(*running, return_exceptions=True):
+            if isinstance(found, Exception):
+                raise found
+
+    def _say_ready(self) -> None:
+        """Live, and what was asked beforehand is folded."""
+        if self.live and not self.told and not self.dispatcher._asked:
+            self.told = True
+            print("ready", flush=True)
+
+    def report(self, recovered: int) -> Done:
+        """After the run."""
+        gate, stats = self.gate, self.journal.stats
+        return Done(
+            received=gate.received,
+            facts=stats.facts,
+            commits=stats.commits,
+            seconds=gate.last[0] - gate.first[0],
+            cpu_s=gate.last[1] - gate.first[1],
+            marked_s=gate.marked - gate.first[0] if gate.marked else 0.0,
+            core_s=self.tallies.core_seconds,
+            commit_s=self.commit_s,
+            refused=sum(self.tallies.refused.values()),
+            duplicates=self.tallies.duplicates,
+            published=self.outbox.stats.published,
+            replaced=self.outbox.stats.replaced,
+            finished=gate.done.is_set() or self.stopping.is_set(),
+            rss_mb=rss_mb(),
+            rss_peak_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
+            recovered=recovered,
+            digests={name: hall.state.digest() for name, hall in self.halls.items()},
+        )
 
 
-def _load(dispatcher: Dispatcher, halls: int) -> None:
-    for at in range(halls):
-        one = hall_policy(f"h{at}")
-        dispatcher.ask(one.hall.id, ChangePolicy(1, policy.digest(one), policy.document(one)))
+def rss_mb() -> float:
+    """Resident memory of this process."""
+    pages = int(Path("/proc/self/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE") / 2**20
 
 
-async def _until_done(dispatcher: Dispatcher, link: Link, gate: Gate, seconds: float) -> None:
-    running = [asyncio.create_task(one) for one in (link.run(), dispatcher.serve())]
-    link.nudge()
+async def run(setup: Setup) -> Done:
+    """Open, recover, serve, report."""
+    journal = await SqliteJournal.open(Path(setup.data), now_ms=lambda: time.time_ns() // 1_000_000)
     try:
-        async with asyncio.timeout(seconds):
-            while not gate.done.is_set() and not any(task.done() for task in running):
-                await asyncio.sleep(BEAT_S)
-                if dispatcher.restless():
-                    link.nudge()
-    except TimeoutError:
-        gate.last = (time.monotonic(), time.process_time())
+        folded = await fold.recover(journal)
+        policies, bookings = _policies(setup)
+        names = [one.hall.id for one in policies]
+        halls = {name: folded.halls.get(name) or Hall(HallState(name)) for name in names}
+        process = Process(setup, journal, halls)
+        if setup.kind != "link":
+            process.load(policies, bookings)
+        gc.collect()
+        gc.freeze()
+        gc.set_threshold(*COLLECT_AFTER)
+        await process.run()
+        return process.report(folded.facts)
+    finally:
+        await journal.close()
 
 
-def _report(
-    gate: Gate,
-    journal: SqliteJournal,
-    tallies: Tallies,
-    outbox: MqttOutbox,
-    halls: list[Hall],
-    given: argparse.Namespace,
-) -> Done:
-    return Done(
-        received=gate.received,
-        facts=journal.stats.facts,
-        commits=journal.stats.commits,
-        seconds=gate.last[0] - gate.first[0],
-        cpu_s=gate.last[1] - gate.first[1],
-        core_s=tallies.core_seconds,
-        refused=sum(tallies.refused.values()),
-        duplicates=tallies.duplicates,
-        published=sum(outbox.stats.published.values()),
-        finished=gate.done.is_set(),
-        digests={hall.state.hall: hall.state.digest() for hall in halls[:8]},
-    )
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+def _policies(setup: Setup) -> tuple[list[Policy], list[list[Any]]]:
+    if not setup.policies:
+        return [hall_policy(f"h{at}", setup.counters, setup.services) for at in range(setup.halls)], []
+    documents, bookings = msgspec.json.decode(Path(setup.policies).read_bytes())
+    return [policy.from_document(one) for one in documents], bookings
 
 
 def main(arguments: Sequence[str]) -> None:
     """One process, one run."""
-    parser = argparse.ArgumentParser(prog="python -m bench.product")
-    parser.add_argument("--url", required=True)
-    parser.add_argument("--data", required=True)
-    parser.add_argument("--count", type=int, required=True)
-    parser.add_argument("--halls", type=int, default=8)
-    parser.add_argument("--receive-max", type=int, default=1000)
-    parser.add_argument("--batch-max", type=int, default=1000)
-    parser.add_argument("--pace", type=float, default=0.001)
-    parser.add_argument("--outputs", action="store_true")
-    parser.add_argument("--seconds", type=float, default=60.0)
-    result = asyncio.run(run(parser.parse_args(arguments)))
-    sys.stdout.write(msgspec.json.encode(result).decode() + "\n")
+    result = asyncio.run(run(msgspec.json.decode(arguments[0], type=Setup)))
+    print(msgspec.json.encode(result).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,167 @@
+"""bench/drain.py: the broker holds what came during an outage; the dispatcher starts, and keys go on being pressed.
+
+29 k is two hours of a big hall. 200 k and 3.0 M by `--held`; the last needs memory, and a broker that may hold so much.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from bench import pairs, plan, runs
+from bench.generate import Asked
+from bench.latency import quantile_ms
+from bench.noop import Received
+from bench.pairs import Gate, Options, Report
+from bench.plan import Plan
+from bench.product import Done, Setup
+from bench.rush import lanes, presses
+from bench.runs import MOSQUITTO, Wrong
+
+HELD: Final = 29_000
+QUICK: Final = 4_000
+SHIPPED: Final = 200_000  # what the shipped configuration holds
+HALLS: Final = 64
+LIVE_RATE, LIVE_S = 5, 6.0
+PAIRS: Final = 5
+
+
+class Drained(msgspec.Struct):
+    """One run of ours."""
+
+    rate: float
+    seconds: float
+    cpu_us: float
+    presses: int
+    live_p99_s: float
+    live_s: list[float]
+
+
+class Bench:
+    """What is held, and who presses meanwhile."""
+
+    def __init__(self, place: Path, held: int, seed: int, live_s: float) -> None:
+        self.held, self.live_s = held, live_s
+        load = plan.rush(lanes(HALLS, held, seed, connections=8))
+        live = plan.presses(
+            presses(halls=1, counters=3, rate=LIVE_RATE, seconds=live_s, seed=seed, connections=8, first=HALLS)
+        )
+        self.digest = load.digest
+        self.causes = {**load.causes, **live.causes}
+        self.before = sum(map(len, live.before))
+        self.files = {
+            "held": plan.write(load, place / "held"),
+            "before": plan.write(Plan(live.before, [], {}, ""), place / "before"),
+            "live": plan.write(Plan([], live.timed, {}, ""), place / "live"),
+        }
+        self.wrong = Wrong()
+
+    def ours(self) -> Drained:
+        """Sign on, go away, let it gather, come back."""
+        with runs.workplace() as place, runs.broker(MOSQUITTO, place, held_max=self._held_max()) as url:
+            setup = Setup(url, str(place / "data"), halls=HALLS + 1, seconds=600, mark=self.held)
+            with runs.dispatcher(setup) as subject:
+                subject.ready()
+                self._send(url, "before")
+                subject.tell("stop")
+                runs.done(subject)
+            self._send(url, "held")
+            live = Asked(url, str(self.files["live"]), unacked=1, seconds=self.live_s + 60, watch="pictures")
+            with runs.generator(live) as keys:
+                keys.ready()
+                with runs.dispatcher(setup) as subject:
+                    keys.tell("0")
+                    pressed = runs.generated(keys)
+                    subject.tell("stop")
+                    done = runs.done(subject)
+            self.wrong += runs.examine(place / "data", self.causes, done.digests)
+        return self._drained(done, pressed.latency_us, pressed.due_ms)
+
+    def _drained(self, done: Done, latency_us: list[int], due_ms: list[int]) -> Drained:
+        """The presses while the queue was there; each waits behind it. The one that waits longest stands for p99."""
+        meanwhile = [one for one, due in zip(latency_us, due_ms, strict=True) if due <= done.marked_s * 1000]
+        seconds = done.marked_s or done.seconds
+        return Drained(
+            rate=self.held / seconds,
+            seconds=seconds,
+            cpu_us=done.cpu_s / max(1, done.received) * 1e6,
+            presses=len(meanwhile),
+            live_p99_s=quantile_ms(meanwhile, 0.99) / 1000,
+            live_s=[one / 1e6 for one in meanwhile],
+        )
+
+    def theirs(self) -> Received:
+        """The no-op receiver with a session of its own."""
+        with runs.workplace() as place, runs.broker(MOSQUITTO, place, held_max=self._held_max()) as url:
+            with runs.noop(url, 10**9, "--keeps", "--seconds", "600") as subject:
+                subject.ready()
+                subject.tell("stop")
+                runs.received(subject)
+            self._send(url, "held")
+            with runs.noop(url, self.held, "--keeps", "--seconds", "600") as subject:
+                subject.ready()
+                return runs.received(subject)
+
+    def _send(self, url: str, what: str) -> None:
+        with runs.generator(Asked(url, str(self.files[what]), seconds=600)) as load:
+            load.ready()
+            load.tell("0")
+            runs.generated(load)
+
+    def _held_max(self) -> int:
+        return 2 * self.held if self.held > SHIPPED // 2 else 0
+
+
+def run(options: Options, rest: list[str]) -> Report:
+    """G5."""
+    parser = argparse.ArgumentParser(prog="python -m bench drain", allow_abbrev=False)
+    parser.add_argument("--held", type=int, default=QUICK if options.quick else HELD)
+    given = parser.parse_args(rest)
+    number = options.pairs or (1 if options.quick or given.held > SHIPPED else PAIRS)
+    live_s = 3.0 if options.quick else max(LIVE_S, given.held / 10_000)
+    ours, theirs = list[Drained](), list[Received]()
+    with runs.workplace() as place:
+        bench = Bench(place, given.held, options.seed, live_s)
+        discard = number > 1
+        for turn in range(number + discard):
+            if turn % 2:
+                theirs.append(bench.theirs())
+                ours.append(bench.ours())
+            else:
+                ours.append(bench.ours())
+                theirs.append(bench.theirs())
+            sys.stderr.write(f"drain {turn}: {ours[-1].rate:,.0f}/s, no-op {theirs[-1].per_second:,.0f}/s\n")
+    ours, theirs = ours[discard:], theirs[discard:]
+    ratio = pairs.ratio_of([(one.rate, other.per_second) for one, other in zip(ours, theirs, strict=True)])
+    gates = [pairs.gate("drain.rate_vs_noop", ratio, 0.80), _live(ours), *runs.correctness("drain", bench.wrong)]
+    extra: dict[str, Any] = {
+        "load": {"digest": bench.digest, "held": given.held},
+        "runs": [msgspec.to_builtins(pair) for pair in zip(ours, theirs, strict=True)],
+    }
+    return Report("drain", gates, extra, [_row(pair) for pair in zip(ours, theirs, strict=True)], _labels(given.held))
+
+
+def _live(ours: list[Drained]) -> Gate:
+    """Seconds; the goal is a choice, not a ratio."""
+    name, goal = "drain.live_p99_s", 1.0
+    if not all(one.presses for one in ours):
+        return pairs.not_run(name, goal, "nothing was pressed while the queue was there", at_least=False)
+    return pairs.gate(
+        name, pairs.ratio_of([(one.live_p99_s, 1.0) for one in ours]), goal, at_least=False, spread_max=0.5
+    )
+
+
+def _labels(held: int) -> list[str]:
+    label = {True: "stands in for 3.0 M", False: ""}[held == SHIPPED]
+    return [f"{held} held {label}".strip(), "a live press waits behind everything the broker holds: one queue, one order"]
+
+
+def _row(pair: tuple[Drained, Received]) -> tuple[str, ...]:
+    mine, other = pair
+    return (
+        f"ours {mine.rate:,.0f}/s in {mine.seconds:.2f} s, {mine.cpu_us:.1f} us",
+        f"no-op {other.per_second:,.0f}/s",
+        f"{mine.presses} live presses, slowest {max(mine.live_s, default=0.0):.2f} s",
+    )

@@ -1,0 +1,295 @@
+"""bench/generate.py: the generator's process: sends a plan in open loop and watches the screens it must bring about.
+
+Latency = seen on the screen's topic less the intended time, on one clock (CLOCK_MONOTONIC). A window that is full at
+the intended moment counts as latency. `python -m bench.generate '{"url": ..., "plan": ...}'`; says ready, waits for a
+line with the start (monotonic ns, 0 = now), ends with one line of JSON.
+"""
+
+import asyncio
+import gc
+import sys
+import time
+from array import array
+from collections import deque
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final, cast
+
+import mqtt5
+import msgspec
+
+from bench import plan
+from bench.blast import Lane
+from workers.link_settings import parse_url
+
+TICK_S: Final = 0.0005
+GRACE_S: Final = 3.0
+FILTERS: Final = 200
+_PICTURE: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+_STATUS: Final = msgspec.json.Decoder(dict[str, msgspec.Raw])
+
+
+class Asked(msgspec.Struct, frozen=True):
+    """What one generator does. `watch`: nothing, `pictures` of the product, `echo` of the relay."""
+
+    url: str
+    plan: str
+    unacked: int = 500
+    seconds: float = 60.0
+    watch: str = ""
+
+
+class Generated(msgspec.Struct, frozen=True):
+    """What one run sent and saw. `late_ms`: the generator's own lateness. `latency_us`: in order of sight."""
+
+    sent: int
+    acked: int
+    refused: int
+    seconds: float
+    cpu_s: float
+    late_ms_p50: float
+    late_ms_p99: float
+    finished: bool
+    unseen: int = 0
+    latency_us: list[int] = []
+    due_ms: list[int] = []  # beside each latency, when it was intended, after the start
+
+
+class Watch(asyncio.Protocol):
+    """One connection that subscribes to the screens; each picture settles the presses that it answers."""
+
+    def __init__(self, topics: list[str], echo: bool) -> None:
+        self._topics, self._echo = topics, echo
+        self.pending: dict[str, deque[tuple[int, str]]] = {topic: deque() for topic in topics}
+        self.waiting = 0
+        self.latency_ns = array("q")
+        self.due_ns = array("q")
+        self.ready = asyncio.Event()
+        self._left = 0
+        self._transport: asyncio.Transport | None = None
+        self._rest = b""
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Speak first."""
+        self._transport = cast(asyncio.Transport, transport)
+        self._transport.write(mqtt5.ConnectPacket("watch", clean_start=True, keep_alive=65_535).write())
+
+    def connection_lost(self, error: Exception | None) -> None:
+        """Nothing is seen any more."""
+        self.ready.set()
+
+    def data_received(self, data: bytes) -> None:
+        """One read, one time of sight."""
+        now, data = time.monotonic_ns(), self._rest + data
+        view, at, out = memoryview(data), 0, list[bytes]()
+        while True:
+            try:
+                packet, size = mqtt5.read(view[at:])
+            except IndexError:
+                break
+            at += size
+            if type(packet) is mqtt5.PublishPacket:
+                if packet.packet_id:
+                    out.append(mqtt5.PubAckPacket(packet.packet_id).write())
+                self.saw(packet.topic, packet.payload, now)
+            elif type(packet) is mqtt5.ConnAckPacket:
+                out += self._subscribe()
+            elif type(packet) is mqtt5.SubAckPacket:
+                self._left -= 1
+                if not self._left:
+                    self.ready.set()
+        self._rest = data[at:]
+        if out and self._transport is not None:
+            self._transport.write(b"".join(out))
+
+    def _subscribe(self) -> list[bytes]:
+        """At most once: a picture that is lost is superseded, and nothing is to be acknowledged."""
+        packets = []
+        for packet_id, first in enumerate(range(0, len(self._topics), FILTERS), 1):
+            some = [mqtt5.TopicFilter(topic, max_qos=mqtt5.QoS.AT_MOST_ONCE) for topic in self._topics[first : first + FILTERS]]
+            packets.append(mqtt5.SubscribePacket(packet_id, some).write())
+        self._left = len(packets)
+        if not packets:
+            self.ready.set()
+        return packets
+
+    def expect(self, topic: str, due_ns: int, status: str) -> None:
+        """A press was sent."""
+        self.pending[topic].append((due_ns, status))
+        self.waiting += 1
+
+    def saw(self, topic: str, payload: bytes, now_ns: int) -> None:
+        """The oldest press that brings this about, and those before it: their pictures were superseded."""
+        presses = self.pending.get(topic)
+        if not presses:
+            return
+        upto = 1
+        if not self._echo:
+            status = status_of(payload)
+            upto = next((at for at, press in enumerate(presses, 1) if press[1] == status), 0)
+        for _ in range(upto):
+            due_ns = presses.popleft()[0]
+            self.latency_ns.append(now_ns - due_ns)
+            self.due_ns.append(due_ns)
+        self.waiting -= upto
+
+    def give_up(self) -> int:
+        """What was never seen counts up to now: it flatters nobody."""
+        now, unseen = time.monotonic_ns(), self.waiting
+        for presses in self.pending.values():
+            self.latency_ns.extend(now - due for due, _ in presses)
+            self.due_ns.extend(due for due, _ in presses)
+            presses.clear()
+        self.waiting = 0
+        return unseen
+
+    def close(self) -> None:
+        """Goodbye."""
+        if self._transport is not None:
+            self._transport.close()
+
+
+def status_of(payload: bytes) -> str:
+    """What a counter's screen says it is."""
+    body = _PICTURE.decode(payload).get("body", b"{}")
+    return str(msgspec.json.decode(_STATUS.decode(body).get("status", b'""')))
+
+
+class Schedule:
+    """All frames of all lanes by time. `turn` lets go what is due."""
+
+    def __init__(self, lanes: Sequence[Lane], frames: Sequence[Sequence[plan.Frame]], watch: Watch | None, echo: bool) -> None:
+        merged = [(one[0], at, one[2], one[3]) for at, lane in enumerate(frames) for one in lane]
+        merged.sort(key=lambda one: one[0])
+        self._due, self._lanes, self._watch, self._echo = merged, lanes, watch, echo
+        self._next = 0
+        self.late_ns = array("q", bytes(8 * len(merged)))
+
+    def turn(self, start_ns: int, now_ns: int) -> bool:
+        """Whether something is left."""
+        touched = set[int]()
+        due, at = self._due, self._next
+        while at < len(due) and start_ns + due[at][0] <= now_ns:
+            due_ns, lane, screen, status = due[at]
+            self._lanes[lane].allowed += 1
+            self.late_ns[at] = now_ns - start_ns - due_ns
+            if screen and self._watch is not None:
+                topic = screen.replace("/screen-", "/caller-") if self._echo else screen
+                self._watch.expect(topic, start_ns + due_ns, status)
+            touched.add(lane)
+            at += 1
+        self._next = at
+        for lane in touched:
+            self._lanes[lane].pump()
+        return at < len(due)
+
+    def late_ms(self, share: float) -> float:
+        """A quantile of the generator's lateness."""
+        late = sorted(self.late_ns[: self._next])
+        return late[min(len(late) - 1, int(len(late) * share))] / 1e6 if late else 0.0
+
+
+async def generate(asked: Asked) -> Generated:
+    """Connect, send what comes before, say ready, wait for the start, send the rest in time."""
+    before, timed = plan.read(Path(asked.plan))
+    address, loop = parse_url(asked.url), asyncio.get_running_loop()
+    screens = dict.fromkeys(one[2] for lane in timed for one in lane if one[2])
+    echo = asked.watch == "echo"
+    watch: Watch | None = None
+    if asked.watch:
+        topics = [topic.replace("/screen-", "/caller-") if echo else topic for topic in screens]
+        watch = Watch(topics, echo)
+        await loop.create_connection(lambda: watch, address.host, address.port)  # type: ignore[arg-type,return-value]  # a Watch, here
+        await watch.ready.wait()
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    start_ns = await _start()
+    if before:
+        await _send(asked, [[one[1] for one in lane] for lane in before], "before", 500)
+        start_ns = max(start_ns, time.monotonic_ns() + 200_000_000)
+    lanes = await _connect(asked, [[one[1] for one in lane] for lane in timed], "timed", asked.unacked)
+    schedule = Schedule(lanes, timed, watch, echo)
+    since, cpu = time.monotonic(), time.process_time()
+    start_ns = start_ns or time.monotonic_ns()
+    finished = await _drive(asked, lanes, schedule, start_ns)
+    if watch is not None:
+        await _see_off(watch)
+    took, cpu = time.monotonic() - since, time.process_time() - cpu
+    unseen = watch.give_up() if watch is not None else 0
+    for one in (*lanes, *([watch] if watch is not None else [])):
+        one.close()
+    return Generated(
+        sent=sum(lane.sent for lane in lanes),
+        acked=sum(lane.acked for lane in lanes),
+        refused=sum(lane.refused for lane in lanes),
+        seconds=took,
+        cpu_s=cpu,
+        late_ms_p50=schedule.late_ms(0.5),
+        late_ms_p99=schedule.late_ms(0.99),
+        finished=finished,
+        unseen=unseen,
+        latency_us=[one // 1000 for one in watch.latency_ns] if watch is not None else [],
+        due_ms=[(one - start_ns) // 1_000_000 for one in watch.due_ns] if watch is not None else [],
+    )
+
+
+async def _start() -> int:
+    """The parent says when."""
+    print("ready", flush=True)
+    line = await asyncio.to_thread(sys.stdin.readline)
+    if not line:
+        sys.exit("whoever started this is gone")
+    return int(line)
+
+
+async def _connect(asked: Asked, frames: list[list[bytes]], name: str, unacked: int) -> list[Lane]:
+    address, loop = parse_url(asked.url), asyncio.get_running_loop()
+    lanes = [Lane(f"{name}-{at}", one, unacked) for at, one in enumerate(frames) if one or name == "timed"]
+    for lane in lanes:
+        await loop.create_connection(lambda lane=lane: lane, address.host, address.port)  # type: ignore[misc]
+        await lane.connected.wait()
+    return lanes
+
+
+async def _send(asked: Asked, frames: list[list[bytes]], name: str, unacked: int) -> None:
+    """All of it at once, acknowledged on return."""
+    lanes = await _connect(asked, frames, name, unacked)
+    for lane in lanes:
+        lane.allowed = len(lane.frames)
+        lane.pump()
+    async with asyncio.timeout(asked.seconds):
+        for lane in lanes:
+            await lane.done.wait()
+    for lane in lanes:
+        lane.close()
+
+
+async def _drive(asked: Asked, lanes: list[Lane], schedule: Schedule, start_ns: int) -> bool:
+    try:
+        async with asyncio.timeout(asked.seconds):
+            while schedule.turn(start_ns, time.monotonic_ns()):
+                await asyncio.sleep(TICK_S)
+            for lane in lanes:
+                if lane.frames:
+                    await lane.done.wait()
+    except TimeoutError:
+        return False
+    return all(lane.acked == len(lane.frames) for lane in lanes)
+
+
+async def _see_off(watch: Watch) -> None:
+    """What is still to be seen, for a while."""
+    limit = time.monotonic() + GRACE_S
+    while watch.waiting and time.monotonic() < limit:
+        await asyncio.sleep(0.01)
+
+
+def main(arguments: Sequence[str]) -> None:
+    """One process, one run."""
+    result = asyncio.run(generate(msgspec.json.decode(arguments[0], type=Asked)))
+    print(msgspec.json.encode(result).decode(), flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

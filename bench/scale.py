@@ -1,0 +1,155 @@
+"""bench/scale.py: CPU an event at a fixed total rate: over halls in one process, over tickets waiting in one hall.
+
+The baseline is the smallest point, in the same pairs. Gates are of durable ingest; the full product is shown beside it.
+"""
+
+import argparse
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from bench import pairs, plan, runs
+from bench.generate import Asked
+from bench.pairs import Gate, Options, Report
+from bench.product import Setup
+from bench.rush import presses
+from bench.runs import MOSQUITTO, Wrong
+
+RATE: Final = 2_000
+SECONDS: Final = 4.0
+PAIRS: Final = 5
+HALLS: Final = (1, 10, 100, 1_000)
+WAITING: Final = (100, 1_000, 10_000, 100_000)
+SMALL: Final = (4, 10)  # counters and services of a hall, when there may be a thousand
+USUAL: Final = (12, 20)
+
+
+class Bench:
+    """Runs at one rate."""
+
+    def __init__(self, place: Path, seed: int, seconds: float) -> None:
+        self.place, self.seed, self.seconds = place, seed, seconds
+        self.wrong = Wrong()
+        self.plans: dict[int, tuple[Path, plan.Plan]] = {}
+
+    def halls(self, halls: int, kind: str) -> float:
+        """Microseconds of CPU an event with so many halls."""
+        return self._run(halls, *SMALL, 0, kind)
+
+    def waiting(self, waiting: int, kind: str) -> float:
+        """The same with so many tickets waiting in one hall."""
+        return self._run(1, *USUAL, waiting, kind)
+
+    def _run(self, halls: int, counters: int, services: int, waiting: int, kind: str) -> float:
+        file, made = self._plan(halls, counters, services)
+        with runs.workplace() as place, runs.broker(MOSQUITTO, place) as url:
+            setup = Setup(
+                url,
+                str(place / "data"),
+                kind=kind,
+                warm=sum(map(len, made.before)),
+                halls=halls,
+                counters=counters,
+                services=services,
+                waiting=waiting,
+                seconds=300,
+            )
+            with runs.dispatcher(setup) as subject:
+                with runs.generator(Asked(url, str(file), seconds=self.seconds + 60)) as load:
+                    subject.ready()
+                    load.ready()
+                    load.tell("0")
+                    sent = runs.generated(load)
+                subject.tell("stop")
+                done = runs.done(subject)
+            self.wrong += runs.examine(place / "data", made.causes, done.digests)
+        self.wrong += Wrong(lost=max(0, sent.sent - done.received))
+        found = done.cpu_s / done.received * 1e6
+        sys.stderr.write(
+            f"{kind}, {halls} halls, {waiting} waiting: {found:.1f} us, {done.received / done.commits:.1f} a commit\n"
+        )
+        return found
+
+    def _plan(self, halls: int, counters: int, services: int) -> tuple[Path, plan.Plan]:
+        key = halls * 100 + counters
+        if key not in self.plans:
+            made = plan.presses(
+                presses(
+                    halls=halls,
+                    counters=counters,
+                    services=services,
+                    rate=RATE,
+                    seconds=self.seconds,
+                    seed=self.seed,
+                    connections=32,
+                )
+            )
+            self.plans[key] = plan.write(made, self.place / f"plan-{key}"), made
+        return self.plans[key]
+
+
+def run(options: Options, rest: list[str]) -> Report:
+    """G12 and G13."""
+    parser = argparse.ArgumentParser(prog="python -m bench scale", allow_abbrev=False)
+    parser.add_argument("--halls", type=int, nargs="+", default=[1, 50] if options.quick else list(HALLS))
+    parser.add_argument("--waiting", type=int, nargs="+", default=[100, 5_000] if options.quick else list(WAITING))
+    given = parser.parse_args(rest)
+    number = options.pairs or (1 if options.quick else PAIRS)
+    with runs.workplace() as place:
+        bench = Bench(place, options.seed, options.seconds or (1.0 if options.quick else SECONDS))
+        halls = _pairs(bench.halls, given.halls, "ingest", number)
+        waiting = _pairs(bench.waiting, given.waiting, "ingest", number)
+        shown = {
+            "halls": _pairs(bench.halls, [given.halls[0], given.halls[-1]], "product", 1),
+            "waiting": _pairs(bench.waiting, [given.waiting[0], given.waiting[-1]], "product", 1),
+        }
+        curves = {
+            "halls": {one: bench.halls(one, "ingest") for one in given.halls[1:-1]},
+            "waiting": {one: bench.waiting(one, "ingest") for one in given.waiting[1:-1]},
+        }
+    gates = [
+        _gate("scale.halls_1000_vs_1", halls, given.halls, HALLS, 1.5),
+        _gate("scale.waiting_100k_vs_100", waiting, given.waiting, WAITING, 2.0),
+        *runs.correctness("scale", bench.wrong),
+    ]
+    rows = [
+        *(_row(what, many, ratio) for what, many, ratio in (("halls", given.halls, halls), ("waiting", given.waiting, waiting))),
+        *(_row(f"{what}, full product", getattr(given, what), ratio) for what, ratio in shown.items()),
+        *((f"{what} {one}", f"{cost:.1f} us an event") for what, curve in curves.items() for one, cost in curve.items()),
+    ]
+    extra: dict[str, Any] = {"rate": RATE, "curves": {what: list(curve.items()) for what, curve in curves.items()}}
+    extra["full_product"] = {what: ratio.raw for what, ratio in shown.items()}
+    return Report("scale", gates, extra, rows)
+
+
+def _pairs(measure: Callable[[int, str], float], points: list[int], kind: str, number: int) -> pairs.Ratio:
+    low, high = points[0], points[-1]
+    found = []
+    discard = number > 1
+    for turn in range(number + discard):
+        if turn % 2:
+            below = measure(low, kind)
+            above = measure(high, kind)
+        else:
+            above = measure(high, kind)
+            below = measure(low, kind)
+        found.append((above, below))
+    return pairs.ratio_of(found[discard:])
+
+
+def _gate(name: str, ratio: pairs.Ratio, points: list[int], wanted: tuple[int, ...], goal: float) -> Gate:
+    """Only over the distance that the gate names."""
+    gate = pairs.gate(name, ratio, goal, at_least=False)
+    if (points[0], points[-1]) == (wanted[0], wanted[-1]):
+        return gate
+    return Gate(name, ratio.median, goal, None, ratio.spread, False, f"{points[-1]} against {points[0]}", ratio.raw)
+
+
+def _row(what: str, points: list[int], ratio: pairs.Ratio) -> tuple[str, ...]:
+    above, below = ratio.raw[len(ratio.raw) // 2]
+    return (
+        f"{what} {points[-1]} against {points[0]}",
+        f"{above:.1f} against {below:.1f} us an event",
+        f"ratio {ratio.median:.2f} ({ratio.low:.2f} to {ratio.high:.2f})",
+    )
