@@ -101,7 +101,7 @@ def _place(state: HallState, code: str, service: int, cls: int, at_ms: int) -> P
     t = state.t(at_ms)
     view = pool.service_view(service)
     told = forecast.foresee(state, service, cls, t, t)
-    believed = bool(told.eta_p90_s) or not told.ahead  # a young pool tells its last wait, and that may be none
+    believed = bool(told.eta_p90_s) or _free(state, service)  # a young pool tells its last wait, and that may be none
     serving = [one for one in state.counters.values() if service in pool.skills_of(one.profile).primary]
     return Place(
         code=code,
@@ -148,6 +148,12 @@ def _number(state: HallState, serial: int) -> str:
     return state.tickets[state.ticket_of(serial)].number
 
 
+def _free(state: HallState, service: int) -> bool:
+    """Whether a counter that serves it first has nobody."""
+    idle = [one for one in state.counters.values() if one.state is CounterState.IDLE]
+    return any(service in state.pool.skills_of(one.profile).primary for one in idle)
+
+
 def find(state: HallState, number: str, at_ms: int) -> Found | None:
     """The newest open ticket of today with this number, else the newest; None: there is none."""
     same = [one for one in state.tickets.values() if one.number == number]
@@ -190,6 +196,6 @@ def _queue(state: HallState, ticket: Ticket, at_ms: int) -> tuple[int, list[str]
     widest = max(views, key=pool.length)
     model = state.waits.get(widest)
     told = model.estimate(pool.ahead(serial, widest, t), ticket.cls, False) if model is not None else None
-    if told is None or (ahead and not told.p90_ms):
+    if told is None or not (told.p90_ms or (not ahead and _free(state, ticket.service))):
         return ahead, before, (None, None)
     return ahead, before, (told.p50_ms // 1000, told.p90_ms // 1000)

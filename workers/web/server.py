@@ -6,8 +6,9 @@ from typing import Final
 
 from aiohttp import web
 from prometheus_client import CollectorRegistry
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import CONTENT_TYPE_LATEST
 
+from workers.collector import exposition
 from workers.ports import Missing
 from workers.web import commands_api, pages
 from workers.web.gate import SITE, Refuse, host_is_ours, loopback, refusal
@@ -49,8 +50,10 @@ class Web:
         alive: Callable[[], bool],
         digests: Callable[[], Mapping[str, tuple[int, str]]],
         site: Site | None = None,
+        halls_registry: CollectorRegistry | None = None,
     ) -> None:
         self._listen, self._registry, self._site = listen, registry, site
+        self._halls_registry = halls_registry or registry
         self._ready, self._alive, self._digests = ready, alive, digests
         self._runner: web.AppRunner | None = None
         self._host = listen.rpartition(":")[0]
@@ -62,6 +65,7 @@ class Web:
         app = web.Application(client_max_size=body, middlewares=[self._guarded])
         app.on_response_prepare.append(_dressed)
         app.router.add_get("/metrics", self._metrics)
+        app.router.add_get("/metrics/halls", self._metrics_of_halls)
         app.router.add_get("/healthz", self._healthz)
         app.router.add_get("/readyz", self._readyz)
         app.router.add_get("/digest", self._digest)
@@ -123,9 +127,16 @@ class Web:
 
     async def _metrics(self, request: web.Request) -> web.Response:
         """For this machine, and for whoever has the role."""
+        return await self._page_of(request, self._registry)
+
+    async def _metrics_of_halls(self, request: web.Request) -> web.Response:
+        """The gauges that each hall has, when the other page shows all halls as one."""
+        return await self._page_of(request, self._halls_registry)
+
+    async def _page_of(self, request: web.Request, registry: CollectorRegistry) -> web.Response:
         if not loopback(request):
             pages.entitled_to_metrics(request)
-        return web.Response(body=generate_latest(self._registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
+        return web.Response(body=await exposition(registry), headers={"Content-Type": CONTENT_TYPE_LATEST})
 
     async def _healthz(self, _: web.Request) -> web.Response:
         return web.json_response({"alive": self._alive()}, status=200 if self._alive() else 503)

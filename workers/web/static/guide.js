@@ -1,7 +1,7 @@
 // The guide's page: who is ahead and how long it takes; takes a ticket for somebody, moves one, changes its class.
-import { $, Device, el, fill, lang, logoutButton, mine, name, page, set, t, told, watch } from "/static/page.js";
+import { $, Device, el, fill, lang, logoutButton, mine as ownDevice, name, page, set, t, told, watch } from "/static/page.js";
 
-let device = null, shown = null, found = null, hall = page.hall;
+let device = null, shown = null, found = null, hall = page.hall, asked = 0;
 
 const minutes = (s) => Math.max(1, Math.round(s / 60));
 function eta(one) {
@@ -23,9 +23,12 @@ async function act(body) {
   if (number) look(number);
 }
 async function look(number) {
+  const mine = ++asked; // an answer that was overtaken is not shown
   const answer = await fetch(`/api/v1/ticket?hall=${encodeURIComponent(hall)}&number=${encodeURIComponent(number)}`);
   if (answer.status !== 200) return set("#said", t(answer.status === 429 ? "error.rate" : "error.other"));
-  found = await answer.json();
+  const answered = await answer.json();
+  if (mine !== asked) return;
+  found = answered;
   drawFound();
 }
 function option(code, text) { return el("option", { value: code, text }); }
@@ -77,7 +80,7 @@ function row(one) {
 }
 $("#out").append(logoutButton());
 $("#find").addEventListener("submit", (event) => { event.preventDefault(); look($("#number").value.trim()); });
-const own = await mine("guide", (devices) => devices[0] || null);
+const own = await ownDevice("guide", (devices) => devices[0] || null);
 if (own) {
   hall = own.hall;
   device = new Device(own.hall, own.device, (text) => text && set("#said", text));

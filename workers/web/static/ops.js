@@ -19,7 +19,6 @@ const width = (where) => Math.max(300, where.clientWidth);
 // Lines over time: [{key, cls, points: [[ms, value]]}].
 function lines(where, label, series) {
   const all = series.flatMap((one) => one.points);
-  if (all.length < 2) return;
   const W = width(where);
   const from = Math.min(...all.map((p) => p[0])), to = Math.max(...all.map((p) => p[0]), from + 1), most = nice(Math.max(...all.map((p) => p[1]), 1));
   const x = (ms) => LEFT + ((ms - from) / (to - from)) * (W - LEFT - 8), y = (v) => H - BOTTOM - (v / most) * (H - BOTTOM - TOP);
@@ -53,7 +52,7 @@ function flow(index) {
   return found;
 }
 function charts() {
-  if (document.hidden) return;
+  if (document.hidden || !zone || rows.length < 2) return;
   const of = (key, index, cls, by = (v) => v) => ({ key, cls, points: rows.map((row) => [row[at.at_ms], by(row[index])]) });
   lines($("#chart-waiting"), t("ops.chart_waiting"), [of(t("ops.waiting"), at.waiting, "a"), of(t("ops.serving"), at.serving, "b")]);
   lines($("#chart-oldest"), t("ops.chart_oldest"), [of(t("ops.oldest"), at.oldest_s, "a", (v) => Math.round(v / 60))]);
@@ -74,7 +73,9 @@ async function readiness() {
 }
 const tile = (key, value) => el("div", { class: "tile" }, t(key), el("b", { "data-tile": key, text: value }));
 function draw(o) {
+  const first = !zone;
   zone = o.tz;
+  if (first) charts();
   const day = String(o.day);
   set("#where", `${o.hall} · ${day.slice(0, 4)}-${day.slice(4, 6)}-${day.slice(6)} · ${t(o.open ? "ops.open" : "ops.closed")}`);
   const rated = o.levels.reduce((a, b) => a + b, 0);

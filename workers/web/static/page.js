@@ -3,6 +3,7 @@ export const root = document.documentElement;
 export const page = root.dataset;
 export const lang = page.lang === "en" ? "en" : "zh";
 const speed = Number(page.speed) || 1;
+addEventListener("submit", (event) => event.preventDefault()); // no form ever leaves the page
 const said = await (await fetch(`/texts/${lang}`)).json();
 
 export const t = (key, values = {}) =>
