@@ -371,5 +371,8 @@ def test_pages_load_soon_in_a_full_hall(browser: Browser, tmp_path: Path) -> Non
                 page.locator(ready).first.wait_for()
                 took = min(took, page.evaluate("performance.now()"))
                 print(f"{path} {took:.0f} ms")
+                if path.startswith("/board"):
+                    low = page.evaluate("document.querySelector('#waiting').getBoundingClientRect().bottom - innerHeight")
+                    assert low <= 0, "nothing is cut off"
                 picture(page, f"full-{path.split('/')[1].partition('?')[0]}")
                 assert took < 1000

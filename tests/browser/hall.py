@@ -128,9 +128,11 @@ class ServedHall:
 
 
 @contextmanager
-def served_hall(place: Path, policy: Policy | None = None, **options: object) -> Iterator[ServedHall]:
+def served_hall(
+    place: Path, policy: Policy | None = None, *, kind: str = "iotcore", **options: object
+) -> Iterator[ServedHall]:
     """Broker and process, ended by their own handles."""
-    broker = RunningBroker("iotcore", place)
+    broker = RunningBroker(kind, place)
     try:
         broker.start()
         hall = ServedHall(place, broker, policy or a_policy(), **options)

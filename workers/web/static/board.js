@@ -1,10 +1,10 @@
 // The hall board. New calls are shown large one at a time; the list has all of them at once.
 import { $, el, fill, name, page, set, spell, t, watch } from "/static/page.js";
 
-const HOLD_MS = 3500, HURRY_MS = 1200, MANY = 5, SPOKEN_MAX_MS = 12_000;
+const HOLD_MS = 3500, HURRY_MS = 1200, MANY = 5, SPOKEN_MAX_MS = 12_000, PER_TURN = 20, TURN_MS = 8000;
 const seen = new Map(); // call -> how often it was said
 const queue = [];
-let current = null, first = true, timer = 0, voice = localStorage.getItem("voice") === "1";
+let current = null, lastBoard = null, turn = 0, first = true, timer = 0, voice = localStorage.getItem("voice") === "1";
 
 function draw(board) {
   const calls = board.calls;
@@ -19,10 +19,17 @@ function draw(board) {
   const known = new Set(calls.map((one) => one.call));
   for (const call of seen.keys()) if (!known.has(call)) seen.delete(call);
   list(calls);
-  fill($("#waiting"), board.waiting, () => board.waiting.map((row) => el("li", {}, el("span", { text: name(row.name) }), el("b", { text: row.waiting }))));
+  waiting();
   if (!timer) next();
 }
 
+// Of many services some at a time, in turn.
+function waiting() {
+  const rows = lastBoard ? lastBoard.waiting : [], turns = Math.ceil(rows.length / PER_TURN) || 1;
+  const some = rows.slice((turn % turns) * PER_TURN, (turn % turns + 1) * PER_TURN);
+  set("#queue-title", t("board.waiting") + (turns > 1 ? ` ${turn % turns + 1}/${turns}` : ""));
+  fill($("#waiting"), some, () => some.map((row) => el("li", {}, el("span", { text: name(row.name) }), el("b", { text: row.waiting }))));
+}
 function list(calls) {
   const rows = calls.toReversed().slice(0, 8);
   fill($("#calls"), [rows, current && current.call], () => rows.map((one) =>
@@ -72,5 +79,5 @@ $("#voice").addEventListener("click", () => {
   button();
 });
 button();
-let lastBoard = null;
+setInterval(() => { turn += 1; waiting(); }, TURN_MS);
 watch("board", { hall: page.hall, name: page.zone }, (board) => { lastBoard = board; draw(board); });
