@@ -28,6 +28,8 @@ SUITES: Final[dict[str, str]] = {
     "drain": "bench.drain:run",
     "journal": "bench.journal:run",
     "loop": "bench.ingest:loop",
+    "memory": "bench.memory:run",
+    "peak": "bench.peak:run",
     "ranking": "bench.ranking:run",
     "recovery": "bench.recovery:run",
     "scale": "bench.scale:run",

@@ -11,7 +11,7 @@ from typing import Any, Final
 import msgspec
 
 from bench import pairs, plan, runs
-from bench.generate import Asked
+from bench.generate import Asked, Generated
 from bench.latency import quantile_ms
 from bench.noop import Received
 from bench.pairs import Gate, Options, Report
@@ -77,11 +77,13 @@ class Bench:
                     subject.tell("stop")
                     done = runs.done(subject)
             self.wrong += runs.examine(place / "data", self.causes, done.digests)
-        return self._drained(done, pressed.latency_us, pressed.due_ms)
+        return self._drained(done, pressed)
 
-    def _drained(self, done: Done, latency_us: list[int], due_ms: list[int]) -> Drained:
+    def _drained(self, done: Done, pressed: Generated) -> Drained:
         """The presses while the queue was there; each waits behind it. The one that waits longest stands for p99."""
-        meanwhile = [one for one, due in zip(latency_us, due_ms, strict=True) if due <= done.marked_s * 1000]
+        begin_ms = (done.first_s - pressed.start_s) * 1000
+        seen = zip(pressed.latency_us, pressed.due_ms, strict=True)
+        meanwhile = [one for one, due in seen if begin_ms <= due <= begin_ms + done.marked_s * 1000]
         seconds = done.marked_s or done.seconds
         return Drained(
             rate=self.held / seconds,

@@ -51,6 +51,7 @@ class Generated(msgspec.Struct, frozen=True):
     late_ms_p99: float
     finished: bool
     unseen: int = 0
+    start_s: float = 0.0  # on the clock of the machine, as `Done.first_s`
     latency_us: list[int] = []
     due_ms: list[int] = []  # beside each latency, when it was intended, after the start
 
@@ -229,6 +230,7 @@ async def generate(asked: Asked) -> Generated:
         late_ms_p99=schedule.late_ms(0.99),
         finished=finished,
         unseen=unseen,
+        start_s=start_ns / 1e9,
         latency_us=[one // 1000 for one in watch.latency_ns] if watch is not None else [],
         due_ms=[(one - start_ns) // 1_000_000 for one in watch.due_ns] if watch is not None else [],
     )

@@ -74,6 +74,7 @@ class Done(msgspec.Struct, frozen=True):
     commits: int = 0
     seconds: float = 0.0
     cpu_s: float = 0.0
+    first_s: float = 0.0
     marked_s: float = 0.0
     core_s: float = 0.0
     commit_s: float = 0.0
@@ -252,6 +253,7 @@ class Process:
             commits=stats.commits,
             seconds=gate.last[0] - gate.first[0],
             cpu_s=gate.last[1] - gate.first[1],
+            first_s=gate.first[0],
             marked_s=gate.marked - gate.first[0] if gate.marked else 0.0,
             core_s=self.tallies.core_seconds,
             commit_s=self.commit_s,

@@ -159,6 +159,7 @@ def presses(
     first: int = 0,
     services: int = 20,
     boot: str = "bench-1",
+    resent: float = 0.0,
 ) -> Presses:
     """Visits at `rate` messages a second in all, each counter evenly, in the halls from `first` on.
 
@@ -186,4 +187,6 @@ def presses(
             screen = f"jh/v1/{talk.hall}/screen-{no}/screen"
             lane = lanes[kiosks + at % (len(lanes) - kiosks)]
             lane.append(Press(due_ns, *talk.say(f"caller-{no}", body), screen, status))
+            if rng.random() < resent:
+                lane.append(Press(*lane[-1][:3]))
     return Presses(before, lanes)
