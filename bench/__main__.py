@@ -25,6 +25,7 @@ SUITES: Final[dict[str, str]] = {
     "ingest": "bench.ingest:ingest",
     "link": "bench.ingest:link",
     "latency": "bench.latency:run",
+    "core": "bench.micro:run",
     "drain": "bench.drain:run",
     "journal": "bench.journal:run",
     "loop": "bench.ingest:loop",
@@ -33,6 +34,7 @@ SUITES: Final[dict[str, str]] = {
     "ranking": "bench.ranking:run",
     "recovery": "bench.recovery:run",
     "scale": "bench.scale:run",
+    "stages": "bench.stages:run",
     "theory": "bench.theory:run",
 }
 UNTIMED: Final = ("theory",)  # no clock in the result: may run beside others, probes no disk
