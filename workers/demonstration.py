@@ -14,6 +14,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final, NamedTuple
+from urllib.parse import quote
 
 import msgspec
 from rich.console import Console
@@ -26,11 +27,14 @@ from devices.simulator import Simulator, example_policy
 from devices.tally import Tally, compare, screens_wrong
 from workers import replays
 from workers.broker import EmbeddedBroker
+from workers.cli_tokens import write
 from workers.clock import Clock
 from workers.link_settings import parse_url
 from workers.ports import Missing
+from workers.web.access import new_token
 
 HALL: Final = "demo"
+TOKENS: Final = "tokens.toml"
 OPENING_MS: Final = 30_600_000  # 08:30
 DAY_MS: Final = 86_400_000
 CHINA_MS: Final = 28_800_000
@@ -96,9 +100,11 @@ async def show(wish: Wish) -> None:
 
 async def _run(wish: Wish, directory: Path) -> Outcome:
     rules = example_policy(hall=HALL, counters=wish.counters, services=wish.services)
+    rules = msgspec.structs.replace(rules, devices=(*rules.devices, policy.DevicePart("guide-1", "guide")))
     halls = directory / "halls"
     await asyncio.to_thread(halls.mkdir, parents=True, exist_ok=True)
     await asyncio.to_thread((halls / f"{HALL}.json").write_text, policy.document(rules), "utf-8")
+    tokens = await asyncio.to_thread(_tokens, directory / TOKENS)
     async with _broker(wish.broker) as (devices_url, link_url, unacked):
         clock = _clock(wish.speed)
         async with dispatcher(directory, link_url, clock, port=wish.port, unacked=unacked) as (process, url):
@@ -111,6 +117,8 @@ async def _run(wish: Wish, directory: Path) -> Outcome:
                 seconds=float(wish.seconds) or None,
             )
             started = time.monotonic()
+            if not wish.as_json:
+                sys.stderr.write(_links(url, tokens))
             await _watched(simulator, wish, url)
             took = time.monotonic() - started
             digest = await _settled(url)
@@ -135,6 +143,26 @@ async def _broker(url: str) -> AsyncIterator[tuple[str, str, int]]:
         yield broker.url, broker.url_v5, IOTCORE_UNACKED
 
 
+def _tokens(file: Path) -> dict[str, str]:
+    """By role: a token for this run."""
+    made = {role: new_token(role, (HALL,)) for role in ("clerk", "guide", "operator", "device")}
+    write(file, "\n".join(entry for _, entry in made.values()))
+    return {role: token for role, (token, _) in made.items()}
+
+
+def _links(url: str, tokens: dict[str, str]) -> str:
+    """Where to look. A token behind # logs in at once and reaches no server's log."""
+    pages = (
+        ("clerk", "console", f"/console?hall={HALL}&device=caller-01"),
+        ("device", "pad", f"/pad/ev-01?hall={HALL}"),
+        ("guide", "guide desk", "/guide"),
+        ("operator", "overview", "/ops"),
+    )
+    lines = [f"board       {url}/board/{HALL}"]
+    lines += [f"{name:11} {url}/login?next={quote(path)}#token={tokens[role]}" for role, name, path in pages]
+    return "\n".join([*lines, f"metrics     {url}/metrics", ""])
+
+
 def _clock(speed: int) -> Clock:
     """The hall's day begins at its opening."""
     now_ms = time.time_ns() // 1_000_000
@@ -155,6 +183,8 @@ async def dispatcher(
         "JIAOHAO_BROKER__RECEIVE_MAXIMUM": str(unacked),
         "JIAOHAO_BROKER__CLIENT_ID": "jiaohao-demo",
     }
+    if (directory / TOKENS).exists():
+        environment["JIAOHAO_WEB__TOKENS_FILE"] = str(directory / TOKENS)
     command = [sys.executable, "-m", "workers.cli", "serve", "--log", "json", "--broker", broker]
     command += ["--data", str(directory / "data"), "--halls", str(directory / "halls"), "--listen", f"127.0.0.1:{port}"]
     process = await asyncio.create_subprocess_exec(
@@ -266,8 +296,6 @@ async def _watched(simulator: Simulator, wish: Wish, url: str) -> None:
     """Run the hall; on a terminal its figures move."""
     console = Console()
     if wish.as_json or not console.is_terminal:
-        if not wish.as_json:
-            sys.stderr.write(f"metrics at {url}/metrics\n")
         await _until_stopped(simulator)
         return
     with Live(_table(simulator, url), console=console, refresh_per_second=4) as live:

@@ -11,7 +11,7 @@ from base64 import b32encode
 from collections.abc import Callable
 from hashlib import sha256
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, cast
 
 import msgspec
 from msgspec import Meta, Struct
@@ -79,9 +79,18 @@ def read_tokens(path: Path) -> list[Grant]:
 def new_token(role: str, halls: tuple[str, ...], devices: tuple[str, ...] = (), note: str = "") -> tuple[str, str]:
     """A token and the entry that lets it in. The token stands nowhere else."""
     token = b32encode(secrets.token_bytes(32)).decode().rstrip("=").lower()
-    lists = [f"{name} = [{', '.join(map(_quoted, of))}]" for name, of in (("halls", halls), ("devices", devices)) if of]
-    lines = ["[[token]]", f'sha256 = "{digest(token)}"', f'role = "{role}"', *lists]
-    return token, "\n".join([*lines, f"note = {_quoted(note)}"] if note else lines) + "\n"
+    return token, entry_of(Grant(digest(token), cast(Role, role), halls, devices, note))
+
+
+def entry_of(grant: Grant) -> str:
+    """A grant as it stands in a tokens file."""
+    lists = [
+        f"{name} = [{', '.join(map(_quoted, of))}]"
+        for name, of in (("halls", grant.halls), ("devices", grant.devices))
+        if of
+    ]
+    lines = ["[[token]]", f'sha256 = "{grant.sha256}"', f'role = "{grant.role}"', *lists]
+    return "\n".join([*lines, f"note = {_quoted(grant.note)}"] if grant.note else lines) + "\n"
 
 
 def _quoted(text: str) -> str:

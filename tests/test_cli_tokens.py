@@ -1,0 +1,40 @@
+"""workers/cli_tokens.py: a token is shown once, listed by an id that tells nothing of it, and taken away again."""
+
+from pathlib import Path
+
+from typer.testing import CliRunner
+
+from workers.cli_tokens import token
+from workers.web.access import digest, read_tokens
+
+
+def run(*arguments: str) -> tuple[int, str]:
+    done = CliRunner().invoke(token, arguments)
+    return done.exit_code, done.stdout
+
+
+def test_a_token_is_made_listed_and_taken_away(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.toml"
+    assert run("list", "--file", str(file)) == (0, "")
+    code, shown = run(
+        "add", "--role", "clerk", "--hall", "h1", "--hall", "h2", "--device", "caller-1", "--file", str(file)
+    )
+    made = shown.splitlines()[0]
+    run("add", "--role", "operator", "--hall", "h1", "--note", "wall screen", "--file", str(file))
+    first, second = read_tokens(file)
+    assert code == 0 and first.sha256 == digest(made) and made not in file.read_text()
+    assert file.stat().st_mode & 0o777 == 0o600
+    assert run("list", "--file", str(file))[1].splitlines() == [
+        f"{first.id}\tclerk\th1,h2\tcaller-1\t-",
+        f"{second.id}\toperator\th1\t-\twall screen",
+    ]
+    assert run("revoke", first.id, "--file", str(file))[0] == 0
+    assert read_tokens(file) == [second]
+
+
+def test_mistakes_are_three_lines(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.toml"
+    assert run("add", "--role", "god", "--hall", "h1", "--file", str(file))[0] == 2
+    assert run("revoke", "nobody", "--file", str(file))[0] == 1
+    file.write_text("x")
+    assert run("list", "--file", str(file))[0] == 2
