@@ -34,6 +34,7 @@ SUITES: Final[dict[str, str]] = {
     "ranking": "bench.ranking:run",
     "recovery": "bench.recovery:run",
     "scale": "bench.scale:run",
+    "soak": "bench.soak:run",
     "stages": "bench.stages:run",
     "theory": "bench.theory:run",
 }

@@ -176,8 +176,9 @@ def presses(
     due: list[tuple[int, int, int]] = []
     for at in range(len(desks)):
         begin = at * step_ns // len(desks)
-        steps = range(int((seconds * 1e9 - begin) // step_ns))
-        due += [(begin + one * step_ns + rng.randrange(step_ns // 2), at, one % len(STEPS)) for one in steps]
+        steps = int((seconds * 1e9 - begin) // step_ns)
+        steps -= steps % len(STEPS) if steps >= len(STEPS) else 0  # nobody is left at a counter
+        due += [(begin + one * step_ns + rng.randrange(step_ns // 2), at, one % len(STEPS)) for one in range(steps)]
     for due_ns, at, step in sorted(due):
         talk, no = desks[at]
         kind, body, status = STEPS[step]
