@@ -372,7 +372,9 @@ def test_pages_load_soon_in_a_full_hall(browser: Browser, tmp_path: Path) -> Non
                 took = min(took, page.evaluate("performance.now()"))
                 print(f"{path} {took:.0f} ms")
                 if path.startswith("/board"):
-                    low = page.evaluate("document.querySelector('#waiting').getBoundingClientRect().bottom - innerHeight")
+                    low = page.evaluate(
+                        "document.querySelector('#waiting').getBoundingClientRect().bottom - innerHeight"
+                    )
                     assert low <= 0, "nothing is cut off"
                 picture(page, f"full-{path.split('/')[1].partition('?')[0]}")
                 assert took < 1000

@@ -211,7 +211,18 @@ def test_a_late_token_is_refused_and_counted() -> None:
     with_site(scenario, driven)
 
 
-@pytest.mark.parametrize("body", [{}, {"level": 0}, {"level": 6}, {"level": "5"}, {"level": 5, "options": "speed"}, []])
+@pytest.mark.parametrize(
+    "body",
+    [
+        {},
+        {"level": 0},
+        {"level": 6},
+        {"level": "5"},
+        {"level": 5, "options": "speed"},
+        [],
+        {"level": 5, "option_set": "11010519491231002X"},
+    ],
+)
 def test_a_form_that_is_none_is_refused(body: Any) -> None:
     driven, token = rateable()
 

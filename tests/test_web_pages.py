@@ -19,7 +19,9 @@ def test_everybody_sees_the_board_and_nothing_of_the_staff() -> None:
             assert (await around.get(path))[0] == 200, path
         for page in STAFF:
             async with around.session.get(f"{around.web.url}/{page}?lang=en", allow_redirects=False) as answer:
-                assert answer.status == 303 and answer.headers["Location"] == f"/login?next=/{page}?lang%3Den"
+                assert answer.status == 303 and answer.headers["Location"].startswith(
+                    f"/login?lang=en&next=/{page}?lang"
+                )
             assert (await around.get(f"/events/{page}?hall=h1&name=caller-1"))[0] == 401
         assert around.site.refused["token"] == 2 * len(STAFF)
 
@@ -135,6 +137,18 @@ def test_no_more_streams_than_allowed() -> None:
                 assert second.status == 503 and second.headers["Retry-After"] == "5"
 
     with_site(scenario, limit=Limit(sse_clients=1))
+
+
+def test_a_crowd_before_the_board_does_not_shut_the_staff_out() -> None:
+    async def scenario(around: Around) -> None:
+        url = f"{around.web.url}/events/board?hall={HALL}"
+        answers = [await around.session.get(url) for _ in range(5)]
+        assert [one.status for one in answers] == [200] * 4 + [503]
+        assert len(await pictures(around, "/events/ops?hall=h1", "operator")) == 1
+        for one in answers:
+            one.close()
+
+    with_site(scenario, limit=Limit(sse_clients=5))
 
 
 # The page of a token.

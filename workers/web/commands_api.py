@@ -17,6 +17,7 @@ from core.fact import Fact
 from core.facts import EvaluationRejected, EvaluationSubmitted
 from core.policy import Names
 from devices import wire
+from devices.privacy import personal
 from workers.door import Busy, Desks
 from workers.web import drawings, guidance, texts
 from workers.web.access import COOKIE, COOKIE_S, Grant
@@ -197,6 +198,8 @@ async def rate(request: web.Request) -> web.Response:
     paced(request, "rating_address", address(request))
     paced(request, "rating_token", token[:200])
     form: Rating = decoded(_RATING, await posted(request))
+    if personal(form.option_set):
+        raise Refuse(400, "other", "form")
     claim = site.proofs.read(token)
     if claim is None or site.state(claim.hall) is None:
         raise Refuse(404, "not_found", "token")

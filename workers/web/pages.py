@@ -25,6 +25,7 @@ from workers.web.texts import CATALOGUES, HTML_LANG
 STATIC: Final = Path(__file__).parent / "static"
 TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
 WRITE_S: Final = 30.0
+PUBLIC_SHARE: Final = 80  # per cent of all streams: a crowd before the board does not shut the staff out
 STREAM: Final = {"Content-Type": "text/event-stream", "X-Accel-Buffering": "no"}
 _KEY: Final = re.compile(r"\{\{([a-z0-9_.]+)\}\}")
 
@@ -121,7 +122,8 @@ async def staff(request: web.Request) -> web.Response:
     grant = grant_of(request)
     if grant is None:
         request.app[SITE].refused["token"] += 1
-        raise web.HTTPSeeOther(f"/login?next={quote(request.path_qs)}")
+        lang = "lang=en&" if language(request) == "en" else ""
+        raise web.HTTPSeeOther(f"/login?{lang}next={quote(request.path_qs, safe='')}")
     hall = request.query.get("hall", grant.halls[0] if grant.halls else "")
     entitled(request, page, hall)
     device = request.match_info.get("device", request.query.get("device", ""))
@@ -188,7 +190,10 @@ async def events(request: web.Request) -> web.StreamResponse:
     topic = Topic(request.match_info["page"], request.query.get("hall", ""), request.query.get("name", ""))
     _may_see(request, site, topic)
     paced(request, "stream", address(request))
+    everybodys = max(1, site.limit.sse_clients * PUBLIC_SHARE // 100)
     try:
+        if topic.page == "board" and site.hub.count >= everybodys:
+            raise Full
         client = site.hub.join(topic)
     except Full:
         raise Refuse(503, "busy", "busy", 5.0) from None

@@ -3,7 +3,7 @@ import { $, lang, page, post, set, t } from "/static/page.js";
 async function enter(token) {
   const found = await post("/api/v1/login", { token });
   if (found.status !== 200) return set("#said", t(found.status === 429 ? "error.rate" : "login.wrong"));
-  const wanted = page.next.startsWith("/") && !page.next.startsWith("//") ? page.next : "";
+  const wanted = /^\/(?![\/\\])/.test(page.next) ? page.next : "";
   location.replace(wanted || `${found.home}?lang=${lang}`);
 }
 $("#form").addEventListener("submit", (event) => { event.preventDefault(); enter($("#token").value.trim()); });

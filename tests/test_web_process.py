@@ -1,0 +1,111 @@
+"""Pages of a real process: what it refuses to start with, what outlives kill -9, how soon it stops."""
+
+import json
+import os
+import signal
+import socket
+import time
+import urllib.error
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.browser.hall import HALL, ServedHall, a_policy, served_hall
+from tests.processes import run_cli, write_halls
+from workers.web.access import new_token
+
+
+def refused(place: Path, **more: str) -> list[str]:
+    """The three lines of a start that is refused."""
+    halls = write_halls(place / "halls", [a_policy()])
+    done = run_cli("serve", f"--data={place / 'data'}", f"--halls={halls}", "--broker=mqtt://127.0.0.1:1", **more)
+    lines = [line for line in done.stderr.splitlines() if not line.startswith("{")]
+    assert done.returncode == 2 and len(lines) == 3, done.stderr
+    return lines
+
+
+def test_off_loopback_somebody_has_to_be_named(tmp_path: Path) -> None:
+    assert "web.tokens_file" in refused(tmp_path, JIAOHAO_WEB__LISTEN="0.0.0.0:0")[1]
+
+
+@pytest.mark.parametrize(("text", "mode", "said"), [("x", 0o600, "tokens.toml"), ("", 0o644, "chmod 600")])
+def test_a_tokens_file_that_is_wrong_is_refused(tmp_path: Path, text: str, mode: int, said: str) -> None:
+    file = tmp_path / "tokens.toml"
+    file.write_text(text)
+    file.chmod(mode)
+    assert said in refused(tmp_path, JIAOHAO_WEB__TOKENS_FILE=str(file))[1]
+
+
+def test_a_key_that_others_read_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "web.key"
+    file.write_text("k" * 64)
+    file.chmod(0o644)
+    assert "web.key_file" in refused(tmp_path, JIAOHAO_WEB__KEY_FILE=str(file))[1]
+
+
+def cookie_of(hall: ServedHall, role: str) -> str:
+    request = urllib.request.Request(
+        hall.url + "/api/v1/login",
+        json.dumps({"token": hall.tokens[role]}).encode(),
+        {"Content-Type": "application/json", "X-Jiaohao": "1", "Origin": hall.url},
+    )
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return str(answer.headers["Set-Cookie"]).partition(";")[0]
+
+
+def status(hall: ServedHall, path: str, **headers: str) -> int:
+    try:
+        with urllib.request.urlopen(urllib.request.Request(hall.url + path, headers=headers), timeout=10) as answer:
+            return int(answer.status)
+    except urllib.error.HTTPError as error:
+        with error:
+            return error.code
+
+
+def test_after_a_crash_a_press_sent_again_is_known_and_nobody_logs_in_anew(tmp_path: Path) -> None:
+    with served_hall(tmp_path) as hall:
+        cookie = cookie_of(hall, "operator")
+        hall.clerk(1, "staff.sign_on", staff="P001")
+        hall.take("s01")
+        first = hall.clerk(1, "ticket.call_next")
+        hall.restart()
+        hall._seqs["caller-01"] -= 1
+        again: dict[str, Any] = hall.clerk(1, "ticket.call_next")
+        assert again == {**first, "again": True}
+        assert status(hall, "/api/v1/me", Cookie=cookie) == 200
+        assert (tmp_path / "data" / "web.key").stat().st_mode & 0o777 == 0o600
+
+
+def test_tokens_are_read_again_when_asked(tmp_path: Path) -> None:
+    with served_hall(tmp_path) as hall:
+        cookie = cookie_of(hall, "operator")
+        token, entry = new_token("auditor", (HALL,))
+        file = tmp_path / "tokens.toml"
+        file.write_text("broken")
+        os.kill(hall.served.pid, signal.SIGHUP)
+        hall.served.wait_for("web.tokens_wrong")
+        assert status(hall, "/api/v1/me", Cookie=cookie) == 200, "a wrong file changes nothing"
+        file.write_text(entry)
+        os.kill(hall.served.pid, signal.SIGHUP)
+        hall.served.wait_for("web.tokens_read")
+        assert status(hall, "/api/v1/me", Cookie=cookie) == 401
+        assert status(hall, "/api/v1/me", Authorization=f"Bearer {token}") == 200
+        assert token not in hall.served.text and "P001" not in hall.served.text
+
+
+def test_it_stops_soon_with_boards_open(tmp_path: Path) -> None:
+    with served_hall(tmp_path) as hall:
+        host, port = hall.url.removeprefix("http://").split(":")
+        boards = []
+        for _ in range(20):
+            board = socket.create_connection((host, int(port)), timeout=10)
+            board.sendall(f"GET /events/board?hall={HALL} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+            assert b"200 OK" in board.recv(4096)
+            boards.append(board)
+        started = time.monotonic()
+        assert hall.served.terminate() == 0
+        assert time.monotonic() - started < 3
+        for board in boards:
+            board.close()
