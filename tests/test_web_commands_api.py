@@ -179,7 +179,7 @@ def test_each_level_counts_once_from_a_phone(level: int) -> None:
         (rejected,) = journaled(around, f.EvaluationRejected)
         assert (rejected.reason, rejected.level) == ("already_rated", level)
         assert len(journaled(around, f.CaseOpened)) == (level <= 2)
-        assert around.site.refused["rating"] == 1
+        assert around.site.refused["token"] == 1
 
     with_site(scenario, driven)
 

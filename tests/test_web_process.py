@@ -109,3 +109,49 @@ def test_it_stops_soon_with_boards_open(tmp_path: Path) -> None:
         assert time.monotonic() - started < 3
         for board in boards:
             board.close()
+
+
+IDENTITY, PHONE = "11010519491231002X", "13912345678"
+
+
+def test_a_persons_number_gets_nowhere(tmp_path: Path) -> None:
+    """Through every entry of the pages; then looked for in journal, log, metrics and what pages show."""
+
+    def rude(path: str, body: object, **headers: str) -> None:
+        own = {"Content-Type": "application/json", "X-Jiaohao": "1", "Origin": hall.url, **headers}
+        request = urllib.request.Request(hall.url + path, json.dumps(body).encode(), own)
+        try:
+            urllib.request.urlopen(request, timeout=10).close()
+        except urllib.error.HTTPError as error:
+            error.close()
+
+    with served_hall(tmp_path) as hall:
+        hall.clerk(1, "staff.sign_on", staff="P001")
+        hall.take("s01")
+        for number in (IDENTITY, PHONE):
+            for body in (
+                {"type": "ticket.take", "service": "s01", "assisted_by": number},
+                {"type": "ticket.take", "service": number},
+                {"type": "ticket.take", "service": "s01", "person_ref": number, "lang": number},
+                {"type": "ticket.cancel", "ticket": 1, "why": number},
+                {"type": "ticket.reclass", "ticket": 1, "class": number, "why": number},
+                {"type": number},
+            ):
+                hall.say("guide", "guide-1", body)
+            hall.clerk(1, "staff.sign_on", staff=number)
+            hall.clerk(1, "counter.pause", why=number)
+            path, bearer = f"/api/v1/commands?hall={HALL}&device=caller-01&x={number}", f"Bearer {hall.tokens['clerk']}"
+            event = {"boot": number, "seq": 1, "body": {"type": "ticket.call_next"}}
+            rude(path, event, Authorization=bearer, **{"Idempotency-Key": f"{number}:1"})
+            rude("/api/v1/login", {"token": number})
+            rude(f"/api/v1/e/1.{HALL}.1.1.{number}", {"level": 1, "options": [number], "option_set": "gov@3"})
+            rude(f"/api/v1/e/1.{HALL}.1.1.x", {"level": 1, "option_set": number})
+            for path in (f"/board/{number}", f"/e/{number}", f"/{number}", f"/events/board?hall={HALL}&name={number}"):
+                status(hall, path)
+            status(hall, f"/api/v1/ticket?hall={HALL}&number={number}", Authorization=f"Bearer {hall.tokens['guide']}")
+        shown = hall.served.get("/metrics")[1] + hall.served.text
+        assert hall.served.terminate() == 0
+    kept = b"".join(path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
+    assert b"P001" in kept, "it was looked for in the right place"
+    for number in (IDENTITY, PHONE):
+        assert number.encode() not in kept and number not in shown + hall.served.text

@@ -228,7 +228,7 @@ def outcome(site: Site, facts: list[Fact]) -> dict[str, str]:
         if isinstance(fact, EvaluationSubmitted):
             return {"ok": "done"}
         if isinstance(fact, EvaluationRejected):
-            site.refused["rating"] += 1
+            site.refused["token"] += 1
             return {"refused": str(fact.reason)}
     raise Refuse(503, "busy", "busy", 1.0)
 
