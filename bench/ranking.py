@@ -6,14 +6,14 @@ green is capped; a called ticket is replaced by a new one outside the clock. A r
 
 import importlib.util
 import random
-import shutil
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
-from bench.pairs import PAIRS, Options, Ratio, Report, Subject, compare, gate, not_run
+from bench import redis_peer
+from bench.pairs import PAIRS, Gate, Options, Ratio, Report, Subject, compare, gate, not_run
 from bench.peers import Floor, HeapLazy, ListScan, Ours, Peer, SortedContainers, SqliteStaticKey, SqlOrderBy, Ticket
 from core.ranking import ClassRule, Skills
 
@@ -255,13 +255,14 @@ def run(options: Options, rest: list[str]) -> Report:
         ratio = against(row.peer, size, peer_size, row.what, options.seed, pairs)
         gates += [gate(row.name, ratio, row.goal)] if row.name else []
         rows.append(told(peer, row.what, row.waiting, ratio))
-    gates.append(not_run(*REDIS, redis_missing()))
+    redis_gate, redis_notes = redis(options.seed, pairs, rounds, 200 if not options.quick else 40)
+    gates.append(redis_gate)
     big, small = SIZES
     gates.append(gate(FLOOR[0], floor_ratio(Size(big, 200, rounds), options.seed, pairs), FLOOR[1], at_least=False))
     rows.append(told("floor", "calls", small, floor_ratio(Size(small, 40, rounds), options.seed, pairs)))
     rows.append(told("why over peek", "calls", small, why_ratio(Size(small, 40, rounds), options.seed, pairs)))
     gates.append(gate(FLAT[0], flat_ratio(options.seed, pairs, rounds), FLAT[1], at_least=False))
-    notes = [f"{peer}: {text}" for peer, text in labels.items()]
+    notes = [*(f"{peer}: {text}" for peer, text in labels.items()), *redis_notes]
     return Report("ranking", gates, {"rows": rows, "load": {"services": SERVICES, "mix": MIX}}, rows, notes)
 
 
@@ -284,11 +285,21 @@ def told(peer: str, what: str, waiting: int, ratio: Ratio) -> tuple[str, ...]:
     )
 
 
-def redis_missing() -> str:
-    """Why the Redis row did not run. It needs a server and a client; neither is a dependency here."""
-    lacking = [] if shutil.which("redis-server") else ["redis-server"]
-    lacking += [] if importlib.util.find_spec("redis") else ["the redis client"]
-    return f"{' and '.join(lacking)} not installed" if lacking else "no driver for it in this tree"
+def redis(seed: int, pairs: int, rounds: int, batch: int) -> tuple[Gate, list[str]]:
+    """Redis, if server and client are here; neither is a dependency. PING beside it: what the boundary alone costs."""
+    name, goal = REDIS
+    why = redis_peer.missing()
+    if why:
+        return not_run(name, goal, why), []
+    try:
+        words = f"RedisLua: {label(redis_peer.RedisLua, seed)}"
+        sizes = Size(10_000, batch, rounds), Size(10_000, batch, 3)
+        ratio = against(redis_peer.RedisLua, *sizes, "calls", seed, pairs)
+        ping_us = redis_peer.RedisLua.ping_s() * 1e6
+        call_us = min(above for above, _ in ratio.raw) * 1e6
+        return gate(name, ratio, goal), [words, f"RedisLua: PING {ping_us:.0f} of {call_us:.0f} us a call"]
+    finally:
+        redis_peer.RedisLua.close()
 
 
 def flat_ratio(seed: int, pairs: int, rounds: int) -> Ratio:
