@@ -46,7 +46,7 @@ def test_the_later_source_wins_key_by_key(tmp_path: Path) -> None:
 
 def test_every_setting_can_be_set_by_its_name_in_the_environment() -> None:
     """Also the text of a number."""
-    examples = {"url": "mqtt://b", "listen": "h:1", "level": "debug", "format": "json"}
+    examples = {"url": "mqtt://b", "listen": "h:1", "level": "debug", "format": "json", "detail": "hall"}
     environ = {
         f"JIAOHAO_{section}__{name}".upper(): examples.get(name, "7" if isinstance(value, int) else "text")
         for section in Settings.__struct_fields__

@@ -22,7 +22,7 @@ from core.commands import ChangePolicy
 from core.hall import Hall
 from core.policy import Policy
 from core.state import HallState
-from workers import engine, fold, logs, metrics, settings
+from workers import collector, engine, fold, logs, settings
 from workers.clock import Clock, LagMeter
 from workers.dispatcher import Dispatcher
 from workers.door import Door
@@ -31,6 +31,7 @@ from workers.link import Link
 from workers.link_settings import LinkSettings
 from workers.opening import Options
 from workers.outbox import MqttOutbox
+from workers.samples import Sources
 from workers.settings import Settings, SettingsError
 from workers.tallies import Tallies
 from workers.web import Web
@@ -128,11 +129,13 @@ class App:
             epoch=self.journal.epoch,
             tallies=self.tallies,
             door=Door(link.nudge),
+            speed=self.clock.speed,
         )
         self.site = self._site()
         self.web = Web(
             self.settings.web.listen,
-            registry=metrics.registry(self._sources()),
+            registry=collector.registry(self._sources()),
+            halls_registry=collector.registry(self._sources(), halls=True),
             ready=self.ready,
             alive=self.alive,
             digests=lambda: {name: (one.state.n, one.state.digest()) for name, one in self.halls.items()},
@@ -202,8 +205,8 @@ class App:
         except OSError as error:
             raise SettingsError([f"broker.ca_file: {file}: {error.strerror or error}"]) from error
 
-    def _sources(self) -> metrics.Sources:
-        return metrics.Sources(
+    def _sources(self) -> Sources:
+        return Sources(
             tallies=self.tallies,
             link=self.link,
             outbox=self.outbox,
@@ -213,6 +216,10 @@ class App:
             build=(version("jiaohao"), platform.python_version(), _sqlite()),
             recovery=self._recovery,
             inbox_max=self.settings.inbox.max,
+            now_ms=self.clock.now_ms,
+            site=self.site,
+            budget=self.settings.metrics.series_budget,
+            detail=self.settings.metrics.detail,
         )
 
     def _load(self, one: Policy) -> None:
@@ -283,6 +290,7 @@ class App:
 
     def _committed(self, seconds: float, facts: int) -> None:
         self.tallies.commit.observe(seconds)
+        self.tallies.batch.observe(facts)
 
     def _retry(self, error: str) -> None:
         self.tallies.retry(error)
@@ -327,6 +335,7 @@ class App:
         desk.since_snapshot = 0
         self._snapshots_due.pop(name, None)
         self.tallies.snapshots += 1
+        self.tallies.snapshot_s = time.time()
 
 
 def calm_collector() -> None:

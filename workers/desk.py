@@ -23,6 +23,7 @@ from devices import topics, wire
 from devices.privacy import SHORTEST, masked, personal
 from devices.profiles import ALLOWED
 from workers.audit import Audit
+from workers.counts import HallCounts
 from workers.ports import Letter, Outgoing, Part, Row
 from workers.tallies import Tallies
 
@@ -57,7 +58,9 @@ class Desk:
         "_rows",
         "_start",
         "audit",
+        "counts",
         "hall",
+        "pressed",
         "since_snapshot",
         "tallies",
     )
@@ -66,6 +69,8 @@ class Desk:
         self.hall = hall
         self.tallies = tallies
         self.audit = Audit()
+        self.counts = HallCounts(hall.state)
+        self.pressed: dict[int, int] = {}  # counter -> when its call was received, until its screen is drawn
         self.since_snapshot = 0
         self._rows: list[Row] = []
         self._start = hall.state.n
@@ -145,6 +150,7 @@ class Desk:
             if heard.age_ms and type(command) is c.TakeTicket and command.number:
                 command = msgspec.structs.replace(command, happened_ms=max(1, at_ms - heard.age_ms))
             facts = hall.decide(command, at_ms, cause.device)
+            self.tallies.commands[c.TYPE_OF[type(command)]] += 1
         self._record(facts, at_ms, cause)
         return self._answer(cause, wire.result_of(cause.seq, hall.settled(cause), dropped=heard.dropped))
 
@@ -164,6 +170,7 @@ class Desk:
         """A number that was seen: its first answer. One that cannot be told apart leaves a fact; one given up, all."""
         if not isinstance(answer, RefusedAnswer) or answer.reason not in NEVER_SETTLES:
             self.tallies.duplicates += 1
+            self.counts.add("device_resent", self.hall.state.devices[cause.device].kind)
             return self._answer(cause, wire.result_of(cause.seq, answer, again=True))
         if answer.reason is Refusal.SEQ_OLD:
             self._keep(topic, answer.reason, payload, at_ms, cause.device, most=wire.MAX_PAYLOAD)
@@ -199,6 +206,7 @@ class Desk:
     def _fold(self, fact: Fact, at_ms: int, cause: Cause | None) -> None:
         """Evolve, react, one row."""
         hall = self.hall
+        self.counts.note(fact, at_ms)
         hall.evolve(fact, at_ms, cause)
         hall.react(fact, cause)
         kind, v, payload = record.encode(fact, cause)
@@ -208,6 +216,7 @@ class Desk:
             self.tallies.refused[fact.reason] += 1
         elif type(fact) is TicketCalled:
             self.audit.note(fact, self.hall.state)
+            self.pressed[fact.counter] = at_ms
 
     def _answer(self, cause: Cause, result: wire.Result) -> None:
         key = (cause.device, cause.boot)
@@ -262,7 +271,8 @@ class Desk:
         return part
 
     def answers(self, now_ms: Callable[[], int]) -> list[Outgoing]:
-        """The acknowledgements of this commit: grouped by device and boot, none above 16 KiB."""
+        """The acknowledgements of this commit: grouped by device and boot, none above 16 KiB. Its facts are counted."""
+        self.counts.settle()
         if not self._answers:
             return []
         answers, self._answers = self._answers, {}

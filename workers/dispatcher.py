@@ -4,6 +4,7 @@ decide and fold what gathered ─▶ append, durable ─▶ PUBACK, in order ─
 A failure between fold and the end of append ends the process: memory is ahead of disk, and replay settles it.
 """
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Final, Protocol
@@ -54,10 +55,11 @@ class Dispatcher:
         epoch: int,
         tallies: Tallies,
         door: Door | None = None,
+        speed: int = 1,
     ) -> None:
         self.door = door or Door()
         self._inbox, self._journal, self._outbox, self._upkeep = inbox, journal, outbox, upkeep
-        self._now_ms = now_ms
+        self._now_ms, self._speed = now_ms, speed
         self.tallies = tallies
         self.desks = {hall.state.hall: Desk(hall, tallies) for hall in halls}
         self._speakers = {hall.state.hall: Speaker(hall, epoch, now_ms, _real_ms) for hall in halls}
@@ -194,6 +196,14 @@ class Dispatcher:
             self._nowhere.astray(one.topic, one.payload, one.at_ms)
         return []
 
+    def _pressed(self, desk: Desk) -> dict[int, float]:
+        """Counter -> when its call was received, on the loop's clock."""
+        if not desk.pressed:
+            return {}
+        pressed, desk.pressed = desk.pressed, {}
+        now_ms, now_s = self._now_ms(), asyncio.get_running_loop().time()
+        return {counter: now_s - max(0, now_ms - at_ms) / 1000 / self._speed for counter, at_ms in pressed.items()}
+
     def _messages(self) -> list[Outgoing]:
         """Drawn after the commit, before the next fold: the state is what the journal holds."""
         repaint, sync, self._repaint, self._sync = self._repaint, self._sync, False, False
@@ -206,7 +216,7 @@ class Dispatcher:
             speaker = self._speakers[name]
             if name in touched or repaint or speaker.stale:
                 heard[name] = desk.hall.take_effects()
-                found += speaker.messages(heard[name], repaint=repaint)
+                found += speaker.messages(heard[name], repaint=repaint, pressed=self._pressed(desk))
             if sync:
                 found += speaker.sync()
         self.door.committed(self.desks, heard)

@@ -102,6 +102,10 @@ class Link(Connection):
         """Have the iteration yield once, with an empty batch if nothing is there."""
         self._inbox.nudge()
 
+    def depth(self) -> int:
+        """Inputs in the house: waiting and handed out."""
+        return self._inbox.level()
+
     async def settle(self, batch: Sequence[Input]) -> None:
         """After the commit: the PUBACKs of the batch, and of later ones settled before it, in one write."""
         self._inbox.settle(batch)

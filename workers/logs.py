@@ -25,7 +25,13 @@ TOKENS_READ: Final = "web.tokens_read"
 TOKENS_WRONG: Final = "web.tokens_wrong"
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
+LINES: Final[dict[str, int]] = dict.fromkeys(LEVELS, 0)  # written so far by this process
 _JSON: Final = msgspec.json.Encoder(enc_hook=str)
+
+
+def _counted(_: object, level: str, event: Any) -> Any:
+    LINES[level] = LINES.get(level, 0) + 1
+    return event
 
 
 def _json(_: object, __: str, event: Any) -> bytes:
@@ -36,6 +42,7 @@ def logger(level: str, form: str) -> Any:
     """A logger to stderr. `form`: auto, json or console."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
+        _counted,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
     ]

@@ -1,227 +1,210 @@
-"""workers/metrics.py: one table of metrics, read from plain counters at scrape time by one custom Collector."""
+"""workers/metrics.py: the one table of all metrics: name, type, labels with their values, help, bucket limits.
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+Collector, README, dashboards and alert rules are compared with it. A label has a closed set of values and never names a
+ticket, a person, a counter or a device. Names are those of the exposition without `_total`, which it adds to counters.
+"""
+
 from typing import Final, NamedTuple
 
-from prometheus_client import CollectorRegistry
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.metrics_core import Metric
-from prometheus_client.registry import Collector
-
+from core.commands import TYPE_OF
+from core.counter import CounterState
+from core.device import DeviceState
 from core.facts import KINDS
-from core.waiting import Score
-from workers.desk import Desk
-from workers.journal import SqliteJournal
-from workers.link import Link
-from workers.outbox import MqttOutbox
-from workers.tallies import Buckets, Tallies
+from core.refusals import Refusal
+from core.ticket import OPEN
+from devices.profiles import ALLOWED
+from workers.logs import LEVELS
+from workers.tallies import ACKNOWLEDGE, BATCH, BUCKETS, PRESS, REASONS
 
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
+ALL: Final = "all"
+FULL, HALL, FLEET = DETAILS = ("full", "hall", "fleet")
+WAIT_SLO_S: Final = 900.0
+PRESS_SLO_S: Final = 0.2
+WAIT: Final = (300.0, 600.0, 900.0, 1200.0, 1800.0, 2700.0, 3600.0, 7200.0)
+SERVICE: Final = (120.0, 300.0, 600.0, 900.0, 1800.0, 3600.0, 7200.0)
+ETA: Final = (60.0, 120.0, 300.0, 600.0, 1200.0, 1800.0)
+DELAY: Final = (1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 3600.0)
+assert WAIT_SLO_S in WAIT and PRESS_SLO_S in PRESS, "an objective is a bucket limit, or its share cannot be read"
+
+Values = tuple[str, ...]
+LEVEL: Final = tuple("12345")
+LEVEL_OR_NONE: Final = ("none", *LEVEL)
+OUTCOMES: Final = ("served", "abandoned", "cancelled", "expired")
+CHANNELS: Final = ("device", "pad", "qr", "self_service", "web", "other")
+KINDS_OF_CASE: Final = ("bad_review", "complaint", "assist", "inspection")
+PRINTS: Final = ("printed", "failed")
+ANNOUNCED: Final = ("announced", "failed")
+DEVICE_STATES: Final = tuple(one.name.lower() for one in DeviceState if one is not DeviceState.RETIRED)
+COUNTER_STATES: Final = tuple(one.name.lower() for one in CounterState)
+TICKET_STATES: Final = tuple(one.name.lower() for one in OPEN)
+OUTBOX_EFFECTS: Final = ("ack", "command", "screen")
+PAGES: Final = ("board", "console", "pad", "guide", "ops")
+ROUTES: Final = ("metrics", "health", "board", "staff", "rating", "api", "events", "static")
+CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
+REFUSED_PAGES: Final = ("token", "role", "origin", "csrf", "rate", "size", "path", "form", "busy", "late")
+CHECKS: Final = ("broker", "journal", "inbox", "halls")
+RATING_REFUSALS: Final = (
+    Refusal.ALREADY_RATED,
+    Refusal.PROMPT_OVER,
+    Refusal.WINDOW_OVER,
+    Refusal.NO_SERVING,
+    Refusal.BAD_TOKEN,
+    Refusal.LEVEL_UNKNOWN,
+    Refusal.OPTION_SET_UNKNOWN,
+    Refusal.DEFAULT_KEY,
+)
+REJECTIONS: Final = (*map(str, RATING_REFUSALS), "other")
 
 
 class Name(NamedTuple):
-    """One metric: its type, its labels, its help."""
+    """One metric: its type, its help, its labels with their values (none: of the policy), its bucket limits."""
 
     type: str
-    labels: tuple[str, ...]
     help: str
+    labels: dict[str, Values] = {}  # noqa: RUF012 - never written
+    limits: tuple[float, ...] = ()
 
 
-TABLE: Final[dict[str, Name]] = {
-    "jiaohao_build_info": Name(GAUGE, ("version", "python", "sqlite"), "Always 1."),
-    "jiaohao_ready": Name(GAUGE, ("check",), "1 when the check holds."),
-    "jiaohao_link_connected": Name(GAUGE, (), "1 with a session at the broker."),
-    "jiaohao_link_paused": Name(GAUGE, (), "1 while nothing is read."),
-    "jiaohao_link_unacked": Name(GAUGE, (), "Received and not yet acknowledged."),
-    "jiaohao_link_sessions": Name(COUNTER, (), "Connections made."),
-    "jiaohao_link_session_lost": Name(COUNTER, (), "Connections at which the broker knew no session."),
-    "jiaohao_link_redelivered": Name(COUNTER, (), "Messages with DUP."),
-    "jiaohao_link_paused_seconds": Name(COUNTER, (), "Time without reading."),
-    "jiaohao_link_messages": Name(COUNTER, ("direction",), "Messages in and out."),
-    "jiaohao_link_bytes": Name(COUNTER, ("direction",), "Bytes in and out."),
-    "jiaohao_wire_rejected": Name(COUNTER, ("reason",), "Inputs that are no command of ours."),
-    "jiaohao_facts": Name(COUNTER, ("kind",), "Durable facts."),
-    "jiaohao_refused": Name(COUNTER, ("reason",), "Refused facts."),
-    "jiaohao_duplicates": Name(COUNTER, (), "Commands answered before."),
-    "jiaohao_inbox_limit": Name(GAUGE, (), "Bound of the inbox."),
-    "jiaohao_core_seconds": Name(COUNTER, (), "Decide and evolve."),
-    "jiaohao_loop_lag_seconds": Name(HISTOGRAM, (), "How late the loop is."),
-    "jiaohao_acknowledge_seconds": Name(HISTOGRAM, (), "Taken by the loop to PUBACK."),
-    "jiaohao_journal_commit_seconds": Name(HISTOGRAM, (), "A commit."),
-    "jiaohao_journal_commits": Name(COUNTER, (), "Transactions."),
-    "jiaohao_journal_bytes": Name(COUNTER, (), "Payload bytes."),
-    "jiaohao_journal_checkpoints": Name(COUNTER, (), "Checkpoints."),
-    "jiaohao_journal_retries": Name(COUNTER, ("error",), "The same batch again."),
-    "jiaohao_journal_seq": Name(GAUGE, (), "Last durable row."),
-    "jiaohao_journal_wal_bytes": Name(GAUGE, (), "Size of the write-ahead log."),
-    "jiaohao_recovery_seconds": Name(GAUGE, (), "The last start."),
-    "jiaohao_recovery_facts": Name(GAUGE, (), "Facts applied at the last start."),
-    "jiaohao_outbox_pending": Name(GAUGE, (), "Effects committed, not confirmed by the broker."),
-    "jiaohao_outbox_oldest_seconds": Name(GAUGE, (), "Age of the oldest of them."),
-    "jiaohao_outbox_published": Name(COUNTER, ("effect",), "Confirmed by the broker."),
-    "jiaohao_outbox_lost": Name(COUNTER, ("reason",), "Refused by the broker."),
-    "jiaohao_clock_clamped": Name(COUNTER, (), "Stamps held back, so that time does not run backwards."),
-    "jiaohao_tickets": Name(GAUGE, ("hall", "state"), "Open tickets by state."),
-    "jiaohao_hall_open": Name(GAUGE, ("hall",), "1 while the business day is open."),
-    "jiaohao_hall_waiting": Name(GAUGE, ("hall",), "Tickets waiting."),
-    "jiaohao_overtaken": Name(COUNTER, ("hall",), "Earlier visitors passed by a ranked call, within their bound."),
-    "jiaohao_overtake_bound_broken": Name(COUNTER, ("hall",), "Passed beyond the bound: must stay 0."),
-    "jiaohao_rank_argmax_wrong": Name(COUNTER, ("hall",), "Calls that were not the first in rank: must stay 0."),
-    "jiaohao_eta_scored": Name(COUNTER, ("hall",), "First calls of tickets that had been told a wait."),
-    "jiaohao_eta_within_p50": Name(COUNTER, ("hall",), "Waited at most the told P50."),
-    "jiaohao_eta_optimistic": Name(COUNTER, ("hall",), "Waited longer than the told P90."),
-    "jiaohao_eta_error_seconds": Name(COUNTER, ("hall",), "Sum of |told P50 - waited|."),
-    "jiaohao_eta_bias_seconds": Name(GAUGE, ("hall",), "Sum of told P50 - waited: below 0 is too hopeful."),
-    "jiaohao_hall_last_fact_timestamp_seconds": Name(GAUGE, ("hall",), "Time of the last fact."),
+OF_HALL: Final[dict[str, Values]] = {"hall": ()}
+OF_SERVICE: Final[dict[str, Values]] = {"hall": (), "service": ()}
+OF_DEVICES: Final[dict[str, Values]] = {"hall": (), "kind": tuple(ALLOWED)}
+OF_CASES: Final[dict[str, Values]] = {"hall": (), "kind": KINDS_OF_CASE}
+DIRECTION: Final[dict[str, Values]] = {"direction": ("in", "out")}
+PROCESS: Final[dict[str, Name]] = {
+    "build_info": Name(GAUGE, "Always 1.", {"version": (), "python": (), "sqlite": ()}),
+    "ready": Name(GAUGE, "1 when the check holds.", {"check": CHECKS}),
+    "link_connected": Name(GAUGE, "1 with a session at the broker."),
+    "link_paused": Name(GAUGE, "1 while nothing is read."),
+    "link_unacked": Name(GAUGE, "Received and not yet acknowledged."),
+    "link_sessions": Name(COUNTER, "Connections made."),
+    "link_session_lost": Name(COUNTER, "Connections at which the broker knew no session."),
+    "link_redelivered": Name(COUNTER, "Messages with DUP."),
+    "link_dropped": Name(COUNTER, "QoS 0 messages dropped above the bound of the inbox."),
+    "link_paused_seconds": Name(COUNTER, "Time without reading."),
+    "link_messages": Name(COUNTER, "Messages in and out.", DIRECTION),
+    "link_bytes": Name(COUNTER, "Bytes in and out.", DIRECTION),
+    "wire_rejected": Name(COUNTER, "Inputs that are no command of ours.", {"reason": REASONS}),
+    "commands": Name(COUNTER, "Commands of devices and pages, decided.", {"kind": tuple(TYPE_OF.values())}),
+    "facts": Name(COUNTER, "Durable facts.", {"kind": tuple(fact.__name__ for fact in KINDS.values())}),
+    "refused": Name(COUNTER, "Refused facts.", {"reason": tuple(map(str, Refusal))}),
+    "duplicates": Name(COUNTER, "Commands answered before."),
+    "inbox_depth": Name(GAUGE, "Inputs in the house: waiting and handed out."),
+    "inbox_limit": Name(GAUGE, "Bound of the inbox."),
+    "core_seconds": Name(COUNTER, "Decide and evolve."),
+    "loop_lag_seconds": Name(HISTOGRAM, "How late the loop is.", limits=BUCKETS),
+    "acknowledge_seconds": Name(HISTOGRAM, "Taken by the loop to PUBACK.", limits=ACKNOWLEDGE),
+    "press_to_screen_seconds": Name(
+        HISTOGRAM, "Call received until the broker confirmed its counter's screen.", limits=PRESS
+    ),
+    "journal_commit_seconds": Name(HISTOGRAM, "A commit.", limits=BUCKETS),
+    "journal_batch_facts": Name(HISTOGRAM, "Facts of a commit.", limits=BATCH),
+    "journal_commits": Name(COUNTER, "Transactions."),
+    "journal_bytes": Name(COUNTER, "Payload bytes."),
+    "journal_checkpoints": Name(COUNTER, "Checkpoints."),
+    "journal_checkpoint_seconds": Name(COUNTER, "Time of checkpoints."),
+    "journal_retries": Name(COUNTER, "The same batch again.", {"error": ("SQLITE_FULL", "SQLITE_BUSY")}),
+    "journal_seq": Name(GAUGE, "Last durable row."),
+    "journal_wal_bytes": Name(GAUGE, "Size of the write-ahead log."),
+    "disk_free_bytes": Name(GAUGE, "Free space where the journal is."),
+    "sqlite_affected": Name(GAUGE, "1 with an engine that has the WAL-reset mistake."),
+    "snapshots": Name(COUNTER, "States stored."),
+    "snapshot_timestamp_seconds": Name(GAUGE, "Unix time of the last state stored by this process; 0: none yet."),
+    "backup_timestamp_seconds": Name(GAUGE, "Unix time of the last good backup; 0: none."),
+    "backup_failed_timestamp_seconds": Name(GAUGE, "Unix time of the last backup that failed; 0: none."),
+    "verify_timestamp_seconds": Name(GAUGE, "Unix time of the last verification that found nothing; 0: none."),
+    "verify_failed_timestamp_seconds": Name(GAUGE, "Unix time of the last verification that failed; 0: none."),
+    "recovery_seconds": Name(GAUGE, "The last start."),
+    "recovery_facts": Name(GAUGE, "Facts applied at the last start."),
+    "outbox_pending": Name(GAUGE, "Effects committed, not confirmed by the broker."),
+    "outbox_oldest_seconds": Name(GAUGE, "Age of the oldest of them."),
+    "outbox_published": Name(COUNTER, "Confirmed by the broker.", {"effect": OUTBOX_EFFECTS}),
+    "outbox_lost": Name(COUNTER, "Refused by the broker.", {"reason": ("not_authorized", "other")}),
+    "outbox_replaced": Name(COUNTER, "Pictures that a newer one replaced before they were sent."),
+    "clock_clamped": Name(COUNTER, "Stamps held back, so that time does not run backwards."),
+    "http_requests": Name(COUNTER, "Requests, by class of their status.", {"route": ROUTES, "class": CLASSES}),
+    "http_seconds": Name(COUNTER, "Time of requests.", {"route": ROUTES}),
+    "http_refused": Name(COUNTER, "Requests refused.", {"reason": REFUSED_PAGES}),
+    "sse_clients": Name(GAUGE, "Open streams.", {"page": PAGES}),
+    "sse_dropped": Name(COUNTER, "Pictures dropped for slow browsers."),
+    "log_lines": Name(COUNTER, "Lines logged.", {"level": tuple(LEVELS)}),
+    "process_resident_memory_bytes": Name(GAUGE, "Memory in RAM."),
+    "process_cpu_seconds": Name(COUNTER, "Processor time."),
+    "process_open_fds": Name(GAUGE, "Open file descriptors."),
+    "process_start_time_seconds": Name(GAUGE, "Unix time of the start."),
+    "scrape_seconds": Name(GAUGE, "Time to read everything for the page before."),
+    "metrics_series": Name(GAUGE, "Series of the page before."),
+    "metrics_detail": Name(GAUGE, "1 for the level in use.", {"level": DETAILS}),
 }
+FLEET_GAUGES: Final[dict[str, Name]] = {
+    "hall_waiting": Name(GAUGE, "Tickets waiting.", OF_HALL),
+    "hall_oldest_wait_seconds": Name(GAUGE, "Longest wait of those who wait.", OF_HALL),
+    "hall_open": Name(GAUGE, "1 while the business day is open.", OF_HALL),
+    "hall_counters_open": Name(GAUGE, "Counters with a clerk.", OF_HALL),
+    "hall_devices_offline": Name(GAUGE, "Devices offline.", OF_HALL),
+    "hall_last_fact_timestamp_seconds": Name(GAUGE, "Time of the last fact.", OF_HALL),
+}
+STANDING: Final[dict[str, Name]] = {  # read from the state when asked
+    "tickets": Name(GAUGE, "Open tickets.", {"hall": (), "state": TICKET_STATES}),
+    "waiting": Name(GAUGE, "Tickets waiting.", OF_SERVICE),
+    "oldest_wait_seconds": Name(GAUGE, "Longest wait of those who wait.", OF_SERVICE),
+    "counters": Name(GAUGE, "Counters.", {"hall": (), "state": COUNTER_STATES}),
+    "zone_waiting": Name(GAUGE, "Tickets waiting for counters of the zone.", {"hall": (), "zone": ()}),
+    "zone_seats": Name(GAUGE, "Seats of the zone.", {"hall": (), "zone": ()}),
+    "devices": Name(GAUGE, "Devices.", OF_DEVICES | {"state": DEVICE_STATES}),
+    "overtaken": Name(COUNTER, "Earlier visitors passed by a ranked call, within their bound.", OF_HALL),
+    "overtake_bound_broken": Name(COUNTER, "Passed beyond the bound: must stay 0.", OF_HALL),
+    "rank_argmax_wrong": Name(COUNTER, "Calls that were not the first in rank: must stay 0.", OF_HALL),
+    "eta_scored": Name(COUNTER, "First calls of tickets that had been told a wait.", OF_HALL),
+    "eta_within_p50": Name(COUNTER, "Waited at most the told P50.", OF_HALL),
+    "eta_optimistic": Name(COUNTER, "Waited longer than the told P90.", OF_HALL),
+    "eta_bias_seconds": Name(GAUGE, "Sum of told P50 - waited: below 0 is too hopeful.", OF_HALL),
+}
+COUNTED: Final[dict[str, Name]] = {  # fed by durable facts, from the start of the process
+    "tickets_taken": Name(COUNTER, "Tickets taken.", OF_SERVICE),
+    "tickets_ended": Name(COUNTER, "Tickets ended.", OF_SERVICE | {"outcome": OUTCOMES}),
+    "calls": Name(COUNTER, "Calls.", OF_SERVICE),
+    "recalls": Name(COUNTER, "Calls announced again.", OF_SERVICE),
+    "missed": Name(COUNTER, "Calls to which nobody came.", OF_SERVICE),
+    "wait_seconds": Name(HISTOGRAM, "Taken until the first call.", OF_SERVICE, WAIT),
+    "service_seconds": Name(HISTOGRAM, "Handling of a served ticket.", OF_SERVICE, SERVICE),
+    "eta_error_seconds": Name(HISTOGRAM, "|told P50 - waited| at first calls.", OF_HALL, ETA),
+    "taken_class": Name(COUNTER, "Tickets taken by class.", {"hall": (), "class": ()}),
+    "transfers": Name(COUNTER, "Tickets sent on to another service.", OF_HALL),
+    "diversions": Name(COUNTER, "Of these: people who wait, diverted.", OF_HALL),
+    "counter_seconds": Name(COUNTER, "Time of counters in a state.", {"hall": (), "state": COUNTER_STATES}),
+    "evaluations_opened": Name(COUNTER, "Servings that could be rated.", OF_SERVICE),
+    "evaluations": Name(COUNTER, "Ratings that people gave.", OF_SERVICE | {"level": LEVEL}),
+    "evaluations_shown": Name(COUNTER, "Ratings that an evaluator asked for.", OF_HALL),
+    "evaluations_unrated": Name(COUNTER, "Servings that nobody rated in time.", OF_HALL),
+    "evaluations_defaulted": Name(COUNTER, "Defaults of the policy; never among the ratings.", OF_HALL),
+    "evaluations_channel": Name(COUNTER, "Ratings by channel.", {"hall": (), "channel": CHANNELS}),
+    "evaluations_rejected": Name(
+        COUNTER,
+        "Ratings that could not be counted.",
+        {"hall": (), "reason": REJECTIONS, "level": LEVEL_OR_NONE},
+    ),
+    "evaluation_level_timestamp_seconds": Name(
+        GAUGE, "Last rating of the level since the start; 0: none.", OF_HALL | {"level": LEVEL}
+    ),
+    "rating_delay_seconds": Name(HISTOGRAM, "Prompt until rating.", OF_HALL, DELAY),
+    "cases_opened": Name(COUNTER, "Cases opened.", OF_CASES),
+    "device_restarts": Name(COUNTER, "Devices that came back with another boot.", OF_DEVICES),
+    "device_resent": Name(COUNTER, "Messages of devices that were known already.", OF_DEVICES),
+    "device_faults": Name(COUNTER, "Faults that devices reported.", OF_DEVICES),
+    "prints": Name(COUNTER, "Slips.", {"hall": (), "result": PRINTS}),
+    "announcements": Name(COUNTER, "Calls shown or spoken, as devices report.", {"hall": (), "result": ANNOUNCED}),
+}
+PREFIX: Final = "jiaohao_"
+TABLE: Final[dict[str, Name]] = {
+    PREFIX + name: spec for part in (PROCESS, FLEET_GAUGES, STANDING, COUNTED) for name, spec in part.items()
+}
+assert len(TABLE) == sum(map(len, (PROCESS, FLEET_GAUGES, STANDING, COUNTED))), "no name twice"
 
 
-class Sources(NamedTuple):
-    """What the collector reads; nothing of it is locked or copied, a sample is one read."""
-
-    tallies: Tallies
-    link: Link
-    outbox: MqttOutbox
-    journal: SqliteJournal
-    desks: Callable[[], Iterable[Desk]]
-    ready: Callable[[], Mapping[str, bool]]
-    build: tuple[str, str, str]
-    recovery: tuple[float, int]
-    inbox_max: int
-
-
-Samples = Iterator[tuple[str, tuple[str, ...], float]]
-
-
-class HallCollector(Collector):
-    """Turns the counters into families, each with all its series from the start."""
-
-    def __init__(self, sources: Sources) -> None:
-        self._sources = sources
-
-    def collect(self) -> Iterator[Metric]:
-        """Every family of the table, in its order."""
-        values: dict[str, list[tuple[tuple[str, ...], float]]] = {name: [] for name in TABLE}
-        for name, labels, value in self._samples():
-            values[name].append((labels, value))
-        histograms = self._histograms()
-        for name, spec in TABLE.items():
-            if spec.type == HISTOGRAM:
-                yield _histogram(name, spec, histograms[name])
-                continue
-            kind = CounterMetricFamily if spec.type == COUNTER else GaugeMetricFamily
-            family = kind(name, spec.help, labels=spec.labels)
-            for labels, value in values[name]:
-                family.add_metric(labels, value)
-            yield family
-
-    def _samples(self) -> Samples:
-        s = self._sources
-        yield "jiaohao_build_info", s.build, 1.0
-        for check, holds in s.ready().items():
-            yield "jiaohao_ready", (check,), float(holds)
-        yield from self._of_link()
-        yield from self._of_core()
-        yield from self._of_journal()
-        yield from self._of_outbox()
-        for desk in s.desks():
-            yield from _of_hall(desk)
-
-    def _of_link(self) -> Samples:
-        stats = self._sources.link.stats
-        yield "jiaohao_link_connected", (), float(stats.connected)
-        yield "jiaohao_link_paused", (), float(stats.paused)
-        yield "jiaohao_link_unacked", (), stats.unacked
-        yield "jiaohao_link_sessions", (), stats.sessions
-        yield "jiaohao_link_session_lost", (), stats.session_lost
-        yield "jiaohao_link_redelivered", (), stats.redelivered
-        yield "jiaohao_link_paused_seconds", (), stats.paused_s
-        yield "jiaohao_link_messages", ("in",), stats.messages_in
-        yield "jiaohao_link_messages", ("out",), stats.messages_out
-        yield "jiaohao_link_bytes", ("in",), stats.bytes_in
-        yield "jiaohao_link_bytes", ("out",), stats.bytes_out
-        yield "jiaohao_inbox_limit", (), self._sources.inbox_max
-
-    def _of_core(self) -> Samples:
-        tallies = self._sources.tallies
-        for reason, count in tallies.rejected.items():
-            yield "jiaohao_wire_rejected", (reason,), count
-        for kind, fact in KINDS.items():
-            yield "jiaohao_facts", (fact.__name__,), tallies.facts[kind]
-        for reason, count in tallies.refused.items():
-            yield "jiaohao_refused", (reason,), count
-        yield "jiaohao_duplicates", (), tallies.duplicates
-        yield "jiaohao_core_seconds", (), tallies.core_seconds
-        yield "jiaohao_clock_clamped", (), tallies.clock_clamped
-
-    def _of_journal(self) -> Samples:
-        journal, tallies = self._sources.journal, self._sources.tallies
-        yield "jiaohao_journal_commits", (), journal.stats.commits
-        yield "jiaohao_journal_bytes", (), journal.stats.bytes
-        yield "jiaohao_journal_checkpoints", (), journal.stats.checkpoints
-        for error, count in tallies.retries.items():
-            yield "jiaohao_journal_retries", (error,), count
-        yield "jiaohao_journal_seq", (), journal.last
-        yield "jiaohao_journal_wal_bytes", (), journal.stats.wal_bytes
-        seconds, facts = self._sources.recovery
-        yield "jiaohao_recovery_seconds", (), seconds
-        yield "jiaohao_recovery_facts", (), facts
-
-    def _of_outbox(self) -> Samples:
-        outbox = self._sources.outbox
-        yield "jiaohao_outbox_pending", (), outbox.pending()
-        yield "jiaohao_outbox_oldest_seconds", (), outbox.oldest_s()
-        for effect in ("ack", "command", "screen"):
-            yield "jiaohao_outbox_published", (effect,), outbox.stats.published.get(effect, 0)
-        for reason, count in ({"not_authorized": 0} | outbox.stats.lost).items():
-            yield "jiaohao_outbox_lost", (reason,), count
-
-    def _histograms(self) -> dict[str, Buckets]:
-        tallies = self._sources.tallies
-        return {
-            "jiaohao_loop_lag_seconds": tallies.loop_lag,
-            "jiaohao_acknowledge_seconds": tallies.acknowledge,
-            "jiaohao_journal_commit_seconds": tallies.commit,
-        }
-
-
-def _of_hall(desk: Desk) -> Samples:
-    state, audit = desk.hall.state, desk.audit
-    hall = state.hall
-    yield "jiaohao_overtaken", (hall,), audit.overtaken
-    yield "jiaohao_overtake_bound_broken", (hall,), audit.bound_broken
-    yield "jiaohao_rank_argmax_wrong", (hall,), audit.argmax_wrong
-    yield from _of_estimate(hall, [model.score for model in state.waits.values()])
-    counts = state.counted()
-    for ticket_state, count in counts.items():
-        yield "jiaohao_tickets", (hall, ticket_state.name.lower()), count
-    yield "jiaohao_hall_open", (hall,), float(state.day_is_open)
-    yield "jiaohao_hall_waiting", (hall,), len(state.pool)
-    yield "jiaohao_hall_last_fact_timestamp_seconds", (hall,), state.at_ms / 1000
-
-
-def _of_estimate(hall: str, scores: list[Score]) -> Samples:
-    """How the estimates came out, over all pools of the hall since its policy."""
-    scored, p90 = sum(one.scored for one in scores), sum(one.within_p90 for one in scores)
-    yield "jiaohao_eta_scored", (hall,), scored
-    yield "jiaohao_eta_within_p50", (hall,), sum(one.within_p50 for one in scores)
-    yield "jiaohao_eta_optimistic", (hall,), scored - p90
-    yield "jiaohao_eta_error_seconds", (hall,), sum(one.error_sum_ms for one in scores) / 1000
-    yield "jiaohao_eta_bias_seconds", (hall,), sum(one.bias_sum_ms for one in scores) / 1000
-
-
-def _histogram(name: str, spec: Name, found: Buckets) -> Metric:
-    total, buckets = 0, []
-    for limit, count in zip([*map(str, found.limits), "+Inf"], found.counts, strict=True):
-        total += count
-        buckets.append((limit, float(total)))
-    family = HistogramMetricFamily(name, spec.help)
-    family.add_metric((), buckets, found.total)
-    return family
-
-
-def registry(sources: Sources) -> CollectorRegistry:
-    """A registry of our own: no global, nothing that was not asked for."""
-    found = CollectorRegistry(auto_describe=False)
-    found.register(HallCollector(sources))
-    return found
+def exposed(name: str) -> tuple[str, ...]:
+    """The names under which Prometheus stores a metric of the table."""
+    spec = TABLE[name]
+    if spec.type == HISTOGRAM:
+        return (f"{name}_bucket", f"{name}_sum", f"{name}_count")
+    return (f"{name}_total",) if spec.type == COUNTER else (name,)

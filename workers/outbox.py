@@ -11,6 +11,7 @@ from heapq import heappop, heappush
 from typing import Final, Protocol, cast
 
 from workers.ports import Outgoing
+from workers.tallies import PRESS, Buckets
 
 SCREEN_GAP_S: Final = 0.1  # ≤ 10 pictures a second and topic over time ...
 SCREEN_BURST: Final = 3  # ... of which so many at once after a rest: finish, next and start are pressed within 100 ms
@@ -71,12 +72,13 @@ class Mark:
 class OutboxStats:
     """Plain counters."""
 
-    __slots__ = ("lost", "published", "replaced")
+    __slots__ = ("lost", "press", "published", "replaced")
 
     def __init__(self) -> None:
         self.published: dict[str, int] = {}  # by leaf: ack, command, screen
         self.lost: dict[str, int] = {}  # by the broker's reason
         self.replaced = 0  # pictures nobody needed any more
+        self.press = Buckets(PRESS)  # call received until the PUBACK of its screen
 
 
 class MqttOutbox:
@@ -155,6 +157,8 @@ class MqttOutbox:
             screen = self._screens[message.topic] = Screen()
         if screen.pending is not None:
             self.stats.replaced += 1
+            if screen.pending.pressed_s and not message.pressed_s:
+                message = message._replace(pressed_s=screen.pending.pressed_s)  # the newer picture shows the call too
         else:
             self._waiting_screens += 1
         screen.pending = message
@@ -230,6 +234,8 @@ class MqttOutbox:
             counts, key = self.stats.lost, refusal
         counts[key] = counts.get(key, 0) + 1
         if message.retain:
+            if message.pressed_s and not refusal:
+                self.stats.press.observe(asyncio.get_running_loop().time() - message.pressed_s)
             screen = self._screens[message.topic]
             screen.flying = False
             if screen.pending is not None:

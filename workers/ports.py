@@ -65,13 +65,15 @@ class Input(NamedTuple):
 
 class Outgoing(NamedTuple):
     """One message to publish at QoS 1. `n` > 0: an effect of the fact n of `hall`, counted for the published mark.
-    `retain`: a screen; a newer one to the same topic replaces one that waits."""
+    `retain`: a screen; a newer one to the same topic replaces one that waits. `pressed_s` > 0: when the call that it
+    shows was received, on the loop's clock."""
 
     topic: str
     payload: bytes
     retain: bool = False
     hall: str = ""
     n: int = 0
+    pressed_s: float = 0.0
 
 
 class Journal(Protocol):

@@ -74,6 +74,13 @@ class WebSection(Section, frozen=True):
     body_max: Annotated[int, Meta(ge=1, le=65536)] = 8192
 
 
+class MetricsSection(Section, frozen=True):
+    """Metrics. `series_budget`: of a page; `detail`: auto is the richest level that fits it."""
+
+    series_budget: Positive = 1500
+    detail: Annotated[str, Meta(pattern="^(auto|full|hall|fleet)$")] = "auto"
+
+
 class HallsSection(Section, frozen=True):
     """Hall files: policy documents, one a hall."""
 
@@ -102,6 +109,7 @@ class Settings(Section, frozen=True):
     journal: JournalSection = JournalSection()
     inbox: InboxSection = InboxSection()
     web: WebSection = WebSection()
+    metrics: MetricsSection = MetricsSection()
     halls: HallsSection = HallsSection()
     log: LogSection = LogSection()
     clock: ClockSection = ClockSection()

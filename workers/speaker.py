@@ -4,7 +4,7 @@ Called between a commit and the next fold, so the state is what the journal hold
 drawn at most once a second and hall: nobody reads faster, and a take would else repaint every keypad.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Final
 
 from core.device import Device, DeviceState
@@ -36,8 +36,11 @@ class Speaker:
         """Whether pictures wait for their second to be over."""
         return self._stale
 
-    def messages(self, effects: Effects, *, repaint: bool = False) -> list[Outgoing]:
-        """Everything to be sent for these effects; all pictures of the hall when `repaint`."""
+    def messages(
+        self, effects: Effects, *, repaint: bool = False, pressed: Mapping[int, float] | None = None
+    ) -> list[Outgoing]:
+        """Everything to be sent for these effects; all pictures of the hall when `repaint`. `pressed`: counter -> when
+        the call that its screen shows was received, on the loop's clock."""
         if self._hall.state.policy is None:
             return []
         self._learn()
@@ -50,7 +53,8 @@ class Speaker:
             body = None if device.state is _GONE else pictures.draw(self._hall.state, device)
             if body is not None:
                 payload = wire.encode(wire.Screen(self._epoch, revision, now_ms, body))
-                found.append(Outgoing(self._topic(device, topics.SCREEN), payload, retain=True))
+                since_s = pressed.get(device.counter, 0.0) if pressed and device.kind == "counter_screen" else 0.0
+                found.append(Outgoing(self._topic(device, topics.SCREEN), payload, retain=True, pressed_s=since_s))
         return found
 
     def sync(self) -> list[Outgoing]:
