@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import NamedTuple
 
 from core import record
-from core.fact import Cause
+from core.fact import Cause, Fact
 from core.hall import Hall
 from core.state import HallState, restored
 from workers.journal import SqliteJournal
@@ -19,14 +19,15 @@ class Folded(NamedTuple):
     skipped: list[str]
 
 
-def apply(hall: Hall, n: int, row: Row, *, speaks: bool = False) -> None:
-    """Fold one stored fact; `speaks` also collects what the outside must hear of it."""
+def apply(hall: Hall, n: int, row: Row, *, speaks: bool = False) -> Fact:
+    """Fold one stored fact and return it; `speaks` also collects what the outside must hear of it."""
     assert n == hall.state.n + 1, f"{hall.state.hall}: fact {n} after {hall.state.n}"
     fact, body, _ = record.decode(row.kind, row.v, row.payload)
     cause = Cause(row.device, row.boot, row.dseq, body) if row.device else None
     hall.evolve(fact, row.at_ms, cause)
     if speaks:
         hall.react(fact, cause)
+    return fact
 
 
 async def recover(journal: SqliteJournal) -> Folded:
@@ -44,7 +45,8 @@ async def recover(journal: SqliteJournal) -> Folded:
             if hall is None:
                 hall = halls[name] = Hall(HallState(name))
             if n > hall.state.n:
-                apply(hall, n, row, speaks=n > marks.get(name, 0))
+                fact = apply(hall, n, row, speaks=n > marks.get(name, 0))
+                journal.views.of(hall.state).note(fact, row.at_ms)
                 facts += 1
     for name, head in journal.heads().items():
         if name in halls and halls[name].state.n != head:

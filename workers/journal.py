@@ -21,6 +21,7 @@ from workers.opening import Opened, Options
 from workers.ports import Fenced, Part, Row
 from workers.retries import PASSING, Retries
 from workers.retries import Listener as Listener  # its users know the journal, not how it retries
+from workers.views import Views
 from workers.writer import (
     FRAME,
     PAYLOAD,
@@ -64,6 +65,7 @@ class SqliteJournal:
         self._now_ms, self._options = now_ms, options
         self._last, self._seal, self._heads = tail.last, tail.seal, tail.heads
         self._words, self._published = Words(tail.texts), tail.published
+        self.views = Views(tail.proj_seq)
         self._unsaved: dict[str, int] = {}
         self._turn = asyncio.Lock()  # one transaction after the other, also while one is retried
         self._failed: BaseException | None = None
@@ -127,13 +129,18 @@ class SqliteJournal:
     async def _append(self, parts: Sequence[Part]) -> None:
         parts = await self._unseen(parts)
         batch = self._batch(parts)
-        if not (batch.numbers or batch.letters):
+        if not (batch.numbers or batch.letters or batch.views):
             return
+        await self._commit(batch, parts)
+
+    async def _commit(self, batch: Batch, parts: Sequence[Part]) -> None:
         try:
             await self._write(batch, [part.hall for part in parts])
         except asyncio.CancelledError:
             if batch.durable:
                 self._advance(batch, parts)
+            else:
+                self.views.undo(batch.views)
             raise
         except BaseException as error:
             self._failed = error
@@ -161,7 +168,7 @@ class SqliteJournal:
             reversed(part.facts)
         )
 
-    def _batch(self, parts: Sequence[Part]) -> Batch:
+    def _batch(self, parts: Sequence[Part], *, flush: bool = False) -> Batch:
         """Columns with their numbers, ready for the writer. On the loop: about 0.1 µs a fact."""
         ids, facts, numbers = self._words, Columns([], [], []), list[int]()
         meta = [(f"published:{ids[hall]}", n) for hall, n in self._unsaved.items()]
@@ -175,7 +182,10 @@ class SqliteJournal:
         devices, boots = [ids[row[3]] for row in facts.rows], [ids[row[4]] for row in facts.rows]
         head = Head(self._last + 1, self._last + len(numbers), self.epoch, self._now_ms())
         letters = tuple(letter for part in parts for letter in part.letters)
-        return Batch(head, self._seal, facts, numbers, devices, boots, tuple(ids.fresh), tuple(meta), letters)
+        pictures, watermark = self.views.take(ids, head.last, now=flush)
+        if watermark:
+            meta.append(("proj_seq", watermark))
+        return Batch(head, self._seal, facts, numbers, devices, boots, tuple(ids.fresh), tuple(meta), letters, pictures)
 
     async def _write(self, batch: Batch, halls: Sequence[str]) -> None:
         """Fenced when another writer was there; the engine's error when it is not a passing one."""
@@ -202,6 +212,12 @@ class SqliteJournal:
             self.stats.append_hops += 1
         else:
             self.stats.other_hops += 1
+
+    async def alone(self, job: Callable[[Connection], T]) -> T:
+        """A job of upkeep in the writer's thread, between two batches."""
+        async with self._turn:
+            self._refuse_after_failure()
+            return await self._other(job)
 
     async def _other(self, job: Callable[[Connection], T]) -> T:
         self._count(False)
@@ -258,10 +274,21 @@ class SqliteJournal:
     def marks(self) -> dict[str, int]:
         return dict(self._published)
 
-    # --- snapshots ---
+    # --- pictures and snapshots ---
+
+    async def sweep(self, *, flush: bool = False) -> None:
+        """Write rows that are out of date, by batches of their own: when it is time, or all of them at once."""
+        while self.views.behind if flush else self.views.due():
+            async with self._turn:
+                self._refuse_after_failure()
+                await self._commit(self._batch((), flush=flush), ())
 
     async def save(self, hall: str, hall_seq: int, data: bytes, *, fmt: int = 1) -> None:
-        """Store a whole state and keep the newest three. Full and busy are retried like a batch."""
+        """Store a whole state and keep the newest three. Full and busy are retried like a batch.
+
+        Rows of what it holds are written before: after a crash only facts behind it are noted again.
+        """
+        await self.sweep(flush=True)
         async with self._turn:
             self._refuse_after_failure()
             await self._save(hall, hall_seq, data, fmt)
@@ -340,7 +367,10 @@ class SqliteJournal:
     async def _leave(self) -> None:
         """The published marks that no batch took along, and the last mark."""
         if self._failed is None:
-            if self._unsaved:
-                batch = self._batch(())
-                await self._other(lambda db: write(db, batch))
+            while self._unsaved or self.views.behind:
+                await self._last_batch(self._batch((), flush=True))
             await self._mark()
+
+    async def _last_batch(self, batch: Batch) -> None:
+        await self._other(lambda db: write(db, batch))
+        self._advance(batch, ())

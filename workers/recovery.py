@@ -44,6 +44,7 @@ class Tail:
     heads: dict[str, int]
     texts: list[str]
     published: dict[str, int]
+    proj_seq: int = 0
 
 
 class Snapshot(NamedTuple):
@@ -184,7 +185,7 @@ def tail(db: Connection, path: Path) -> Tail:
         raise damaged(f"batch ends at {last}, rows at {row}", path)
     epoch = int(meta(db, "epoch")[""])
     published = {words[int(key)]: int(n) for key, n in meta(db, "published:").items()}
-    return Tail(epoch, last, seal, heads(db, words), words, published)
+    return Tail(epoch, last, seal, heads(db, words), words, published, int(meta(db, "proj_seq").get("", 0)))
 
 
 def heads(db: Connection, words: list[str]) -> dict[str, int]:

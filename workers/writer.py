@@ -76,6 +76,7 @@ class Batch:
     words: tuple[tuple[int, str], ...] = ()
     meta: tuple[tuple[str, int], ...] = ()
     letters: tuple[Letter, ...] = ()
+    views: list[tuple[str, list[tuple[Any, ...]]]] = field(default_factory=list)
     seal: Seal | None = None
     durable: bool = False
 
@@ -121,6 +122,8 @@ def fill(db: Store, batch: Batch) -> None:
             batch.seal = chain.seal(batch.before, head, batch.facts)
         db.executemany(INSERT_ROW, batch.stored())
         db.execute(INSERT_BATCH, (head.last, head.first, head.epoch, head.at_ms, *batch.seal))
+    for sql, pictures in batch.views:
+        db.executemany(sql, pictures)
     if batch.meta:
         db.executemany(UPSERT_META, batch.meta)
     if batch.letters:

@@ -1,0 +1,43 @@
+"""workers/rebuild.py: the pictures of the month in use made anew from facts alone, by who owns the journal."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from core.hall import Hall
+from core.state import HallState
+from workers import fold, reading, recovery
+from workers.engine import Connection
+from workers.journal import SqliteJournal
+from workers.opening import Options
+from workers.views import WIPE
+
+
+async def rebuild(directory: Path, now_ms: Callable[[], int]) -> int:
+    """Rows written. Facts are folded from the first one on: JournalDamaged where some were erased."""
+    journal = await SqliteJournal.open(directory, now_ms=now_ms, options=Options(presize=0))
+    try:
+        begins = (await reading.once(journal.path, recovery.origin)).seq
+        await journal.alone(wipe)
+        halls, seq = dict[str, Hall](), 0
+        async for block in journal.replay_all(0):
+            for name, n, row in block:
+                if seq == begins:  # the older months have their own tables
+                    for hall in halls.values():
+                        journal.views.of(hall.state).everything()
+                hall = halls.setdefault(name, Hall(HallState(name)))
+                fact, seq = fold.apply(hall, n, row), seq + 1
+                if seq > begins:
+                    journal.views.of(hall.state).note(fact, row.at_ms)
+            await journal.sweep(flush=True)
+        return journal.views.rows
+    finally:
+        await journal.close()
+
+
+def wipe(db: Connection) -> None:
+    """No picture is left. In the writer's thread."""
+    db.execute("BEGIN IMMEDIATE")
+    for statement in WIPE:
+        db.execute(statement)
+    db.execute("UPDATE meta SET v = 0 WHERE k = 'proj_seq'")
+    db.execute("COMMIT")

@@ -1,0 +1,213 @@
+"""workers/views.py: the tables ticket, device, evaluation: pictures of records for people. The core never reads them.
+
+fact ─note▶ touched ─each 0.5 s▶ sweep, ≤ 250 rows with each batch ─its last row▶ proj_seq = the seq at its start
+Tickets and devices are coalesced: a row pictures its record as it is when written, maybe newer than the watermark.
+Evaluations go with their facts. Ended records are held here until written; a snapshot waits for the sweep. After a
+crash the facts behind the snapshot are noted again; everything can be rebuilt from the journal.
+"""
+
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Any, Final
+
+from core import facts_tickets as t
+from core.device import Device
+from core.evaluation import Evaluation, EvaluationState
+from core.facts import KINDS
+from core.state import HallState
+from core.ticket import OPEN, Ticket
+
+SWEEP_S: Final = 0.5
+ROWS_MAX: Final = 250  # a batch; 2,000 would hold the loop 8 ms
+HALL_SHIFT: Final = 40
+TICKET: Final = (
+    "INSERT INTO ticket VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET state = excluded.state, "
+    "service = excluded.service, class = excluded.class, counter = excluded.counter, "
+    "staff = coalesce(excluded.staff, staff), called_ms = excluded.called_ms, start_ms = excluded.start_ms, "
+    "end_ms = excluded.end_ms, seq = excluded.seq"
+)
+EVALUATION: Final = "INSERT OR REPLACE INTO evaluation VALUES(?,?,?,?,?,?,?,?,?,?,?)"
+DEVICE: Final = "INSERT OR REPLACE INTO device VALUES(?,?,?,?,?,?,?,?)"
+WIPE: Final = ("DELETE FROM ticket", "DELETE FROM evaluation", "DELETE FROM device")
+Rows = list[tuple[Any, ...]]
+Statements = list[tuple[str, Rows]]
+Words = dict[str, int]
+Queue = deque[tuple[str, Any]]
+
+OF_TICKET: Final = frozenset(kind for kind in KINDS.values() if "ticket" in kind.__struct_fields__)
+OF_DEVICE: Final = frozenset(kind for kind in KINDS.values() if kind.__name__.startswith("Device"))
+OF_EVALUATION: Final = frozenset(
+    kind for kind in KINDS.values() if kind.__name__.startswith("Evaluation") and "call" in kind.__struct_fields__
+)
+WITH_STAFF: Final = (t.TicketCalled, t.TicketResumed, t.ServingFinished)
+assert all("staff" in kind.__struct_fields__ for kind in WITH_STAFF)
+
+
+class Touched:
+    """The records of one hall whose rows are out of date. Records are the hall's own: they go on changing."""
+
+    __slots__ = ("_state", "devices", "evaluations", "tickets")
+
+    def __init__(self, state: HallState) -> None:
+        self._state = state
+        self.tickets: dict[int, tuple[Ticket, str, str, str, int, int]] = {}
+        self.devices: dict[str, tuple[Device, int]] = {}
+        self.evaluations: dict[int, tuple[Evaluation, str, int]] = {}
+
+    @property
+    def hall(self) -> str:
+        """Whose records these are."""
+        return self._state.hall
+
+    def note(self, fact: Any, at_ms: int) -> None:
+        """A fact that was just folded. O(1)."""
+        kind = type(fact)
+        if kind in OF_TICKET:
+            self._ticket(fact.ticket, fact.staff if kind in WITH_STAFF else "", at_ms)
+        elif kind in OF_EVALUATION:
+            evaluation = self._state.evaluations.get(fact.call)
+            if evaluation is not None:
+                self.evaluations[fact.call] = (evaluation, getattr(fact, "channel", ""), at_ms)
+        elif kind in OF_DEVICE:
+            device = self._state.devices.get(fact.device)
+            if device is not None:
+                self.devices[fact.device] = (device, at_ms)
+
+    def _ticket(self, number: int, staff: str, at_ms: int) -> None:
+        state = self._state
+        ticket = state.tickets.get(number)
+        if ticket is None:
+            return
+        if not staff:
+            before = self.tickets.get(number)
+            staff = before[1] if before is not None else ""
+        service, cls = state.services[ticket.service], state.rules.class_codes[ticket.cls]
+        self.tickets[number] = (ticket, staff, service, cls, state.day, at_ms)
+
+    def everything(self) -> None:
+        """What a new month begins with: open tickets, all devices, open evaluations."""
+        state = self._state
+        for ticket in state.tickets.values():
+            if ticket.state in OPEN:
+                self._ticket(ticket.ticket, "", state.at_ms)
+        self.devices.update((name, (device, state.at_ms)) for name, device in state.devices.items())
+        for one in state.evaluations.values():
+            if one.state is EvaluationState.OPENED:
+                self.evaluations[one.call] = (one, "", state.at_ms)
+
+    def clear(self) -> None:
+        """Nothing is out of date."""
+        self.tickets.clear()
+        self.devices.clear()
+        self.evaluations.clear()
+
+
+def ticket_row(words: Words, seq: int, hall: str, held: tuple[Ticket, str, str, str, int, int]) -> tuple[Any, ...]:
+    """Columns of table ticket; 0 and the empty word are NULL where it may be."""
+    one, staff, service, cls, day, at_ms = held
+    ended = at_ms if one.state not in OPEN else None
+    return (
+        words[hall] << HALL_SHIFT | one.ticket, int(one.state), words[service], words[cls], day, one.number,
+        one.counter or None, words[staff] or None, one.taken_ms, one.called_ms or None, one.started_ms or None, ended,
+        seq,
+    )  # fmt: skip
+
+
+def device_row(words: Words, seq: int, hall: str, held: tuple[Device, int]) -> tuple[Any, ...]:
+    """Columns of table device."""
+    one, at_ms = held
+    return (
+        words[hall] << HALL_SHIFT | words[one.device], words[hall], one.kind, one.profile, int(one.state),
+        one.counter or None, at_ms, seq,
+    )  # fmt: skip
+
+
+def evaluation_row(words: Words, seq: int, hall: str, held: tuple[Evaluation, str, int]) -> tuple[Any, ...]:
+    """Columns of table evaluation. `rated_ms` and `end_ms`: the same for a rating."""
+    one, channel, at_ms = held
+    rated = at_ms if one.state is EvaluationState.SUBMITTED else None
+    ended = at_ms if one.state is not EvaluationState.OPENED else None
+    return (
+        words[hall] << HALL_SHIFT | one.call, int(one.state), one.level or None, words[one.staff], one.counter,
+        words[one.service], words[channel] or None, one.opened_ms, rated, ended, seq,
+    )  # fmt: skip
+
+
+class Views:
+    """What is touched in all halls, and the sweep under way. Asked by the journal for each batch, on the loop."""
+
+    def __init__(self, proj_seq: int, clock: Callable[[], float] = time.monotonic) -> None:
+        self.proj_seq = proj_seq
+        self.rows = 0
+        self._clock = clock
+        self._halls: dict[str, Touched] = {}
+        self._tickets: Queue = deque()
+        self._devices: Queue = deque()
+        self._until = proj_seq
+        self._undone: Statements = []
+        self._swept_at = clock()
+
+    def of(self, state: HallState) -> Touched:
+        """Where the records of a hall are noted."""
+        return self._halls.setdefault(state.hall, Touched(state))
+
+    @property
+    def sweeping(self) -> bool:
+        """Is part of a sweep still to be written?"""
+        return bool(self._tickets or self._devices or self._undone)
+
+    @property
+    def behind(self) -> bool:
+        """Is anything out of date?"""
+        return self.sweeping or any(one.tickets or one.devices or one.evaluations for one in self._halls.values())
+
+    def due(self) -> bool:
+        """Should something be written, even if there are no facts?"""
+        return self.sweeping or (self._clock() - self._swept_at >= SWEEP_S and self.behind)
+
+    def lag(self, last: int) -> int:
+        """Facts behind the watermark; 0 when no row is out of date."""
+        return last - self.proj_seq if self.behind else 0
+
+    def take(self, words: Words, last: int, *, now: bool = False) -> tuple[Statements, int]:
+        """Rows for a batch that ends at `last`, and the watermark it sets (0: none). `now`: not when it is time."""
+        if not self.sweeping and (now or self.due()):
+            self._begin(last)
+        undone, self._undone = self._undone, []
+        found: Statements = [*undone, (EVALUATION, self._evaluations(words, last))]
+        room = ROWS_MAX
+        for sql, queue, row in ((TICKET, self._tickets, ticket_row), (DEVICE, self._devices, device_row)):
+            some: Rows = []
+            while queue and len(some) < room:
+                some.append(row(words, last, *queue.popleft()))
+            room -= len(some)
+            found.append((sql, some))
+        self.rows += sum(len(rows) for _, rows in found)
+        return [(sql, rows) for sql, rows in found if rows], self._finished()
+
+    def undo(self, statements: Statements) -> None:
+        """A batch was given up before it was durable: its rows go with the next one, before newer ones."""
+        self._undone = statements + self._undone
+
+    def _begin(self, last: int) -> None:
+        """All that is touched now; what the batch in hand brings is among it."""
+        self._swept_at, self._until = self._clock(), last
+        for one in self._halls.values():
+            self._tickets.extend((one.hall, held) for held in one.tickets.values())
+            self._devices.extend((one.hall, held) for held in one.devices.values())
+            one.tickets, one.devices = {}, {}
+
+    def _finished(self) -> int:
+        if self.sweeping or self._until <= self.proj_seq:
+            return 0
+        self.proj_seq = self._until
+        return self._until
+
+    def _evaluations(self, words: Words, last: int) -> Rows:
+        rows: Rows = []
+        for one in self._halls.values():
+            if one.evaluations:
+                rows += [evaluation_row(words, last, one.hall, held) for held in one.evaluations.values()]
+                one.evaluations = {}
+        return rows
