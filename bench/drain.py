@@ -17,8 +17,8 @@ from bench.noop import Received
 from bench.pairs import Gate, Options, Report
 from bench.plan import Plan
 from bench.product import Done, Setup
-from bench.rush import lanes, presses
 from bench.runs import MOSQUITTO, Wrong
+from bench.rush import lanes, presses
 
 HELD: Final = 29_000
 QUICK: Final = 4_000
@@ -157,7 +157,10 @@ def _live(ours: list[Drained]) -> Gate:
 
 def _labels(held: int) -> list[str]:
     label = {True: "stands in for 3.0 M", False: ""}[held == SHIPPED]
-    return [f"{held} held {label}".strip(), "a live press waits behind everything the broker holds: one queue, one order"]
+    return [
+        f"{held} held {label}".strip(),
+        "a live press waits behind everything the broker holds: one queue, one order",
+    ]
 
 
 def _row(pair: tuple[Drained, Received]) -> tuple[str, ...]:

@@ -107,7 +107,10 @@ class Watch(asyncio.Protocol):
         """At most once: a picture that is lost is superseded, and nothing is to be acknowledged."""
         packets = []
         for packet_id, first in enumerate(range(0, len(self._topics), FILTERS), 1):
-            some = [mqtt5.TopicFilter(topic, max_qos=mqtt5.QoS.AT_MOST_ONCE) for topic in self._topics[first : first + FILTERS]]
+            some = [
+                mqtt5.TopicFilter(topic, max_qos=mqtt5.QoS.AT_MOST_ONCE)
+                for topic in self._topics[first : first + FILTERS]
+            ]
             packets.append(mqtt5.SubscribePacket(packet_id, some).write())
         self._left = len(packets)
         if not packets:
@@ -159,7 +162,9 @@ def status_of(payload: bytes) -> str:
 class Schedule:
     """All frames of all lanes by time. `turn` lets go what is due."""
 
-    def __init__(self, lanes: Sequence[Lane], frames: Sequence[Sequence[plan.Frame]], watch: Watch | None, echo: bool) -> None:
+    def __init__(
+        self, lanes: Sequence[Lane], frames: Sequence[Sequence[plan.Frame]], watch: Watch | None, echo: bool
+    ) -> None:
         merged = [(one[0], at, one[2], one[3]) for at, lane in enumerate(frames) for one in lane]
         merged.sort(key=lambda one: one[0])
         self._due, self._lanes, self._watch, self._echo = merged, lanes, watch, echo
@@ -200,7 +205,7 @@ async def generate(asked: Asked) -> Generated:
     if asked.watch:
         topics = [topic.replace("/screen-", "/caller-") if echo else topic for topic in screens]
         watch = Watch(topics, echo)
-        await loop.create_connection(lambda: watch, address.host, address.port)  # type: ignore[arg-type,return-value]  # a Watch, here
+        await loop.create_connection(lambda: watch, address.host, address.port)
         await watch.ready.wait()
     gc.collect()
     gc.freeze()
@@ -218,8 +223,10 @@ async def generate(asked: Asked) -> Generated:
         await _see_off(watch)
     took, cpu = time.monotonic() - since, time.process_time() - cpu
     unseen = watch.give_up() if watch is not None else 0
-    for one in (*lanes, *([watch] if watch is not None else [])):
+    for one in lanes:
         one.close()
+    if watch is not None:
+        watch.close()
     return Generated(
         sent=sum(lane.sent for lane in lanes),
         acked=sum(lane.acked for lane in lanes),
@@ -270,7 +277,7 @@ async def _send(asked: Asked, frames: list[list[bytes]], name: str, unacked: int
 async def _drive(asked: Asked, lanes: list[Lane], schedule: Schedule, start_ns: int) -> bool:
     try:
         async with asyncio.timeout(asked.seconds):
-            while schedule.turn(start_ns, time.monotonic_ns()):
+            while schedule.turn(start_ns, time.monotonic_ns()):  # noqa: ASYNC110 - time is what is waited for
                 await asyncio.sleep(TICK_S)
             for lane in lanes:
                 if lane.frames:
@@ -283,7 +290,7 @@ async def _drive(asked: Asked, lanes: list[Lane], schedule: Schedule, start_ns: 
 async def _see_off(watch: Watch) -> None:
     """What is still to be seen, for a while."""
     limit = time.monotonic() + GRACE_S
-    while watch.waiting and time.monotonic() < limit:
+    while watch.waiting and time.monotonic() < limit:  # noqa: ASYNC110 - bounded, and over in a moment
         await asyncio.sleep(0.01)
 
 

@@ -16,8 +16,8 @@ from bench.generate import Asked
 from bench.pairs import Options, Report
 from bench.plan import Plan
 from bench.product import Setup
-from bench.rush import lanes
 from bench.runs import IOTCORE, MOSQUITTO, RECEIVE_MAX, Wrong
+from bench.rush import lanes
 
 HALLS: Final = 64
 COUNT: Final = 60_000

@@ -15,8 +15,8 @@ from bench import machine, pairs, plan, runs
 from bench.generate import Asked, Generated
 from bench.pairs import Gate, Options, Report
 from bench.product import Setup
-from bench.rush import presses
 from bench.runs import MOSQUITTO, Wrong
+from bench.rush import presses
 
 HALLS, COUNTERS, CONNECTIONS = 40, 15, 200
 RATES: Final = (500, 2_000)
@@ -72,12 +72,12 @@ def pressed(found: Generated, cpu_us: float) -> Pressed:
 class Bench:
     """One plan of presses, sent to product and relay by turns."""
 
-    def __init__(self, place: Path, rate: int, seconds: float, seed: int, *, halls: int = HALLS, counters: int = COUNTERS) -> None:
+    def __init__(
+        self, place: Path, rate: int, seconds: float, seed: int, *, halls: int = HALLS, counters: int = COUNTERS
+    ) -> None:
         self.halls, self.counters, self.seconds = halls, counters, seconds
         self.plan = plan.presses(
-            presses(
-                halls=halls, counters=counters, rate=rate, seconds=seconds, seed=seed, connections=CONNECTIONS
-            )
+            presses(halls=halls, counters=counters, rate=rate, seconds=seconds, seed=seed, connections=CONNECTIONS)
         )
         self.file = plan.write(self.plan, place / f"plan-{rate}")
         self.wrong = Wrong()
@@ -170,7 +170,9 @@ def _gate(found: list[Pair], options: Options) -> Gate:
     ratio = pairs.ratio_of([(pair.ours.p99_ms, pair.bound_ms) for pair in fair])
     gate = pairs.gate(name, ratio, 1.0, at_least=False, spread_max=pairs.SPREAD_MAX_TAIL)
     void = len(found) - len(fair)
-    return msgspec.structs.replace(gate, note=f"{gate.note} {void} pairs void: generator late".strip()) if void else gate
+    return (
+        msgspec.structs.replace(gate, note=f"{gate.note} {void} pairs void: generator late".strip()) if void else gate
+    )
 
 
 def _row(rate: int, pair: Pair) -> tuple[str, ...]:

@@ -41,7 +41,7 @@ assert sum(MIXES["usual"]) == sum(MIXES["heavy"]) == 100
 
 
 class Scope(msgspec.Struct, frozen=True):
-    """What is simulated: `halls` alike, each with so many counters and visits a day. `told`: the whole, for the table."""
+    """`halls` alike, each with so many counters and visits a day. `told`: the whole of it, for the table."""
 
     name: str
     counters: int
@@ -287,11 +287,10 @@ class _HallDay:
 
     def _wake(self, at: int, service: str) -> None:
         """A clerk without anybody sees a number go up."""
-        for no in self._idle:
-            if service in self._policy.counters[no - 1].primary:
-                del self._idle[no]
-                return self._at(at + self._rng.randrange(1_000, 4_000), lambda then: self._next(then, no))
-        return None
+        no = next((no for no in self._idle if service in self._policy.counters[no - 1].primary), 0)
+        if no:
+            del self._idle[no]
+            self._at(at + self._rng.randrange(1_000, 4_000), lambda then: self._next(then, no))
 
     def _catch_up(self, at: int) -> None:
         """The kiosk is back: what it gave out alone, up to 64 events a message."""
@@ -341,7 +340,9 @@ class _HallDay:
     def _called(self, at: int, no: int, called: t.TicketCalled) -> None:
         person = self._persons[called.ticket]
         for turn in range(person.recalls):
-            self._at(at + (turn + 1) * RECALL_MS, lambda then: self._press(then, no, '"type":"ticket.recall"', "calling"))
+            self._at(
+                at + (turn + 1) * RECALL_MS, lambda then: self._press(then, no, '"type":"ticket.recall"', "calling")
+            )
         here = at + max(person.walk_ms, person.recalls * RECALL_MS + 1_000)
         if person.shows_up:
             self._at(here, lambda then: self._starts(then, no, called.call, person))
@@ -378,7 +379,9 @@ class _HallDay:
     def _ends(self, at: int, no: int, call: int, person: Person) -> None:
         ticket = self._hall.state.counters[no].ticket
         if person.transfer_to:
-            facts = self._says(at, f"caller-{no}", f'"type":"ticket.transfer","to_service":"{person.transfer_to}"', "idle")
+            facts = self._says(
+                at, f"caller-{no}", f'"type":"ticket.transfer","to_service":"{person.transfer_to}"', "idle"
+            )
             if isinstance(facts[0], t.TicketTransferred):
                 self._persons[ticket] = msgspec.structs.replace(person, transfer_to="", service=person.transfer_to)
                 self._wake(at, person.transfer_to)

@@ -22,7 +22,8 @@ from devices import pictures, wire
 
 Job = Callable[[], object]
 TAKE: Final = (
-    b'{"boot":"bench-1","seq":118,"sent_ms":1795420800123,"body":{"type":"ticket.take","service":"s2","class":"ordinary"}}'
+    b'{"boot":"bench-1","seq":118,"sent_ms":1795420800123,'
+    b'"body":{"type":"ticket.take","service":"s2","class":"ordinary"}}'
 )
 CALL: Final = b'{"boot":"bench-1","seq":118,"sent_ms":1795420800123,"body":{"type":"ticket.call_next"}}'
 WAITING: Final = 200

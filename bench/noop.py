@@ -179,12 +179,11 @@ async def receive(
     await loop.create_connection(lambda: noop, address.host, address.port)
     await noop.ready.wait()
     on_ready()
-    try:
-        async with asyncio.timeout(seconds):
-            while not noop.done.is_set() and not (stopping is not None and stopping.is_set()):
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        pass
+    stopped = loop.create_task((stopping or asyncio.Event()).wait())
+    ended = loop.create_task(noop.done.wait())
+    await asyncio.wait([stopped, ended], timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    stopped.cancel()
+    ended.cancel()
     noop.close()
     took, cpu_s = noop.last[0] - noop.first[0], noop.last[1] - noop.first[1]
     return Received(noop.received, noop.published, took, cpu_s, noop.received >= count)

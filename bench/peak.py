@@ -58,9 +58,8 @@ def run(options: Options, rest: list[str]) -> Report:
         "load": {"digest": digest, "scope": given.scope, "mix": given.mix, "day": given.day},
         "outcome": msgspec.to_builtins(outcome),
         "core_alone_wait_min": core,
-        "scopes": load.TABLE,
     }
-    return Report("peak", gates, extra, [*load.TABLE, *_rows(outcome, core, drawn)])
+    return Report("peak", gates, extra, _rows(outcome, core))
 
 
 def _bound(outcome: Outcome) -> Gate:
@@ -122,18 +121,24 @@ def _outcome(speed: int, sent: Generated, done: Done, account: days.Account) -> 
     )
 
 
-def _rows(found: Outcome, core: dict[str, float], drawn: list[Day]) -> list[tuple[str, ...]]:
+def _rows(found: Outcome, core: dict[str, float]) -> list[tuple[str, ...]]:
     summary = found.summary
     told = [(name, f"{value}") for name, value in summary.counts.items()]
     return [
         (f"x{found.speed}: {found.messages} messages in {found.seconds:.0f} s",),
-        (f"{found.cpu_us:.0f} us CPU an event, {found.cpu_share:.1%} of a core, RSS at most {found.rss_peak_mb:.0f} MB",),
+        (
+            f"{found.cpu_us:.0f} us CPU an event, {found.cpu_share:.1%} of a core",
+            f"RSS at most {found.rss_peak_mb:.0f} MB",
+        ),
         ("press to screen", found.pressed.said()),
         ("waits, min", _figures(summary.wait_min), "core alone", _figures(core)),
         ("estimates", _figures(summary.eta)),
         ("fairness", _figures(summary.fairness)),
         *told,
-        *((at, f"{n} tickets", f"median {mid:.1f}", f"P90 {high:.1f}", f"longest {top:.1f} min") for at, n, mid, high, top in summary.quarters),
+        *(
+            (at, f"{n} tickets", f"median {mid:.1f}", f"P90 {high:.1f}", f"longest {top:.1f} min")
+            for at, n, mid, high, top in summary.quarters
+        ),
     ]
 
 

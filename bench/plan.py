@@ -17,7 +17,16 @@ from bench.rush import Presses
 PACKET_IDS: Final = 65_535
 Frame = tuple[int, bytes, str, str]  # due in ns after the start, bytes, topic and status of the picture it must bring
 Cause = tuple[str, str, int]
-_HEAD: Final = msgspec.json.Decoder(Any)
+
+
+class Head(msgspec.Struct):
+    """What names an event."""
+
+    boot: str
+    seq: int
+
+
+_HEADS: Final = msgspec.json.Decoder(Head | list[Head])
 
 
 class Plan(msgspec.Struct):
@@ -47,7 +56,7 @@ def rush(lanes: Sequence[Sequence[tuple[str, bytes]]]) -> Plan:
 def presses(found: Presses) -> Plan:
     """As `bench.rush.presses` has it."""
     before = [[(0, topic, payload, "", "") for topic, payload in lane] for lane in found.before]
-    return _planned(before, [list(map(tuple, lane)) for lane in found.timed])  # type: ignore[arg-type]  # same fields
+    return _planned(before, [list(map(tuple, lane)) for lane in found.timed])
 
 
 def day(days: Sequence[Day], speed: int, connections: int) -> Plan:
@@ -84,8 +93,8 @@ def _planned(before: Any, timed: Any) -> Plan:
 
 def heads(payload: bytes) -> Iterable[tuple[str, int]]:
     """(boot, seq) of the events in a message."""
-    found = _HEAD.decode(payload)
-    return [(one["boot"], one["seq"]) for one in (found if isinstance(found, list) else [found])]
+    found = _HEADS.decode(payload)
+    return [(one.boot, one.seq) for one in (found if isinstance(found, list) else [found])]
 
 
 def frame(topic: str, payload: bytes, at: int) -> bytes:

@@ -13,8 +13,8 @@ from bench import pairs, plan, runs
 from bench.generate import Asked
 from bench.pairs import Gate, Options, Report
 from bench.product import Setup
-from bench.rush import presses
 from bench.runs import MOSQUITTO, Wrong
+from bench.rush import presses
 
 RATE: Final = 2_000
 SECONDS: Final = 4.0
@@ -114,9 +114,16 @@ def run(options: Options, rest: list[str]) -> Report:
         *runs.correctness("scale", bench.wrong),
     ]
     rows = [
-        *(_row(what, many, ratio) for what, many, ratio in (("halls", given.halls, halls), ("waiting", given.waiting, waiting))),
+        *(
+            _row(what, many, ratio)
+            for what, many, ratio in (("halls", given.halls, halls), ("waiting", given.waiting, waiting))
+        ),
         *(_row(f"{what}, full product", getattr(given, what), ratio) for what, ratio in shown.items()),
-        *((f"{what} {one}", f"{cost:.1f} us an event") for what, curve in curves.items() for one, cost in curve.items()),
+        *(
+            (f"{what} {one}", f"{cost:.1f} us an event")
+            for what, curve in curves.items()
+            for one, cost in curve.items()
+        ),
     ]
     extra: dict[str, Any] = {"rate": RATE, "curves": {what: list(curve.items()) for what, curve in curves.items()}}
     extra["full_product"] = {what: ratio.raw for what, ratio in shown.items()}

@@ -91,7 +91,9 @@ class Soak:
             self._watch(self.round_s / 2)
             found = pressed(runs.generated(keys), 0.0)
         self.rounds.append(found)
-        sys.stderr.write(f"soak {number}{' killed' if kill else ''}: {found.said()}, {self.samples[-1].rss_mb:.1f} MB\n")
+        sys.stderr.write(
+            f"soak {number}{' killed' if kill else ''}: {found.said()}, {self.samples[-1].rss_mb:.1f} MB\n"
+        )
 
     def _watch(self, seconds: float) -> None:
         until = time.monotonic() + seconds

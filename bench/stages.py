@@ -5,25 +5,22 @@ left to the figure of `ingest` is the loop, the sockets, the hand-over between t
 """
 
 import time
-from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import mqtt5
-import msgspec
 
 from bench import plan, runs
 from bench.pairs import Options, Report
 from bench.rush import hall_policy, lanes
 from core import commands as c
 from core import policy, record
-from core.effects import Effects
 from core.hall import Hall
 from core.state import HallState
 from devices import wire
-from workers import engine, opening, recovery, writer
-from workers.chain import Columns, Head, START
+from workers import chain, engine, opening, recovery, writer
+from workers.chain import START, Columns, Head
 from workers.desk import Desk
 from workers.ports import Outgoing, Part, Row
 from workers.speaker import Speaker
@@ -114,10 +111,10 @@ class Line:
     def batch(self, data: bytes, at_ms: int) -> int:
         """Everything that `data` holds, from bytes to bytes; how many events."""
         spent, begin = self.spent, time.perf_counter_ns()
-        packets, at, view = [], 0, memoryview(data)
+        packets, at, view = list[mqtt5.PublishPacket](), 0, memoryview(data)
         while at < len(data):
             packet, size = mqtt5.read(view[at:])
-            packets.append(packet)
+            packets.append(cast(mqtt5.PublishPacket, packet))
             at += size
         spent.lap("link: read packets", begin)
         rows: dict[str, list[Row]] = {}
@@ -128,7 +125,7 @@ class Line:
             self._event(name, device, packet.payload, at_ms, found, answers)
         self._store(rows)
         begin = time.perf_counter_ns()
-        b"".join([mqtt5.PubAckPacket(packet.packet_id).write() for packet in packets])
+        b"".join([mqtt5.PubAckPacket(packet.packet_id or 1).write() for packet in packets])
         begin = spent.lap("settle: PUBACKs", begin)
         out = [
             Outgoing(f"jh/v1/{hall}/{device}/ack", wire.encode(wire.Ack(boot, at_ms, results)))
@@ -183,7 +180,7 @@ class Line:
         head = Head(self.last + 1, self.last + len(numbers), 1, NOW_MS)
         batch = Batch(head, self.seal, facts, numbers, devices, boots, tuple(ids.fresh))
         begin = self.spent.lap("journal: columns of a batch", begin)
-        batch.seal = writer.chain.seal(batch.before, head, facts)
+        batch.seal = chain.seal(batch.before, head, facts)
         begin = self.spent.lap("journal: seal", begin)
         writer.write(self.db, batch)
         self.spent.lap("journal: insert and commit", begin)
@@ -193,7 +190,11 @@ class Line:
 
 def measured(count: int, seed: int) -> dict[str, float]:
     """One pass over the load: µs an event by stage."""
-    frames = [plan.frame(topic, payload, at) for lane in lanes(HALLS, count, seed, 1) for at, (topic, payload) in enumerate(lane)]
+    frames = [
+        plan.frame(topic, payload, at)
+        for lane in lanes(HALLS, count, seed, 1)
+        for at, (topic, payload) in enumerate(lane)
+    ]
     with runs.workplace() as place:
         line, events = Line(place), 0
         for turn, first in enumerate(range(0, len(frames), BATCH)):
