@@ -24,21 +24,22 @@ def business_day(policy: Policy, at_ms: int) -> BusinessDay:
     zone = ZoneInfo(policy.hall.tz)
     cutover = _minutes(policy.hall.cutover)
     today = datetime.fromtimestamp(at_ms // 1000, UTC).astimezone(zone).date()
-    if at_ms < _utc_ms(zone, today, cutover):  # the same instant that ended the day before, whatever summer time does
+    if at_ms < utc_ms(zone, today, cutover):  # the same instant that ended the day before, whatever summer time does
         today -= timedelta(days=1)
     return BusinessDay(
         day=today.year * 10000 + today.month * 100 + today.day,
-        day_start_ms=_utc_ms(zone, today, 0),
-        next_cutover_ms=_utc_ms(zone, today + timedelta(days=1), cutover),
-        periods=_periods(policy, zone, today),
+        day_start_ms=utc_ms(zone, today, 0),
+        next_cutover_ms=utc_ms(zone, today + timedelta(days=1), cutover),
+        periods=day_periods(policy, zone, today),
     )
 
 
-def _periods(policy: Policy, zone: ZoneInfo, day: date) -> tuple[tuple[int, int], ...]:
+def day_periods(policy: Policy, zone: ZoneInfo, day: date) -> tuple[tuple[int, int], ...]:
+    """The opening periods of a calendar day, UTC ms; none on a day off."""
     if not works(policy, day):
         return ()
     spans = [span.split("-") for span in policy.calendar.periods]
-    return tuple((_utc_ms(zone, day, _minutes(a)), _utc_ms(zone, day, _minutes(b))) for a, b in spans)
+    return tuple((utc_ms(zone, day, _minutes(a)), utc_ms(zone, day, _minutes(b))) for a, b in spans)
 
 
 def works(policy: Policy, day: date) -> bool:
@@ -57,7 +58,7 @@ def _minutes(clock: str) -> int:
     return int(clock[:2]) * 60 + int(clock[3:])
 
 
-def _utc_ms(zone: ZoneInfo, day: date, minutes: int) -> int:
+def utc_ms(zone: ZoneInfo, day: date, minutes: int) -> int:
     """UTC ms of a local wall-clock time, minutes after midnight (1440: the next midnight)."""
     wall = datetime(day.year, day.month, day.day, tzinfo=zone) + timedelta(minutes=minutes)
     return int(wall.timestamp()) * 1000

@@ -2,24 +2,22 @@
 
 `counter = 0` and `device = ""` mean the sender's own. No free text: `why` and
 `*_ref` are codes and ids of text kept outside. The wire type of a command is its tag.
+Follow-up, conduct and records are in `core/commands_cases.py`; the form and the bounds in `core/command.py`.
 """
 
 from typing import Annotated, get_args
 
-from msgspec import Meta, Struct, field
+from msgspec import Meta, field
 
-# `$` alone would let a line end pass.
-Id = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]
-Code = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_.@-]{0,64}$(?!\n)")]
-PersonRef = Annotated[str, Meta(pattern=r"^([0-9a-f]{32})?$(?!\n)")]
-CounterNo = Annotated[int, Meta(ge=0, le=999)]
-Count = Annotated[int, Meta(ge=0, le=2**53 - 1)]
-Level = Annotated[int, Meta(ge=0, le=255)]
-Key = Annotated[int, Meta(ge=-1, le=255)]
-
-
-class Command(Struct, frozen=True, tag_field="type", gc=False):
-    """What is asked. Who asks, and when it was received, stands in the envelope (`Hall.decide`)."""
+from core.command import Code as Code
+from core.command import Command as Command
+from core.command import Count as Count
+from core.command import CounterNo as CounterNo
+from core.command import Id as Id
+from core.command import Key as Key
+from core.command import Level as Level
+from core.command import PersonRef as PersonRef
+from core.commands_cases import CaseCommand
 
 
 class TakeTicket(Command, frozen=True, tag="ticket.take"):
@@ -230,6 +228,7 @@ class SubmitEvaluation(Command, frozen=True, tag="evaluation.submit"):
     comment_ref: Code = ""
     channel: Code = ""
     proof: Code = "device"
+    real_name: bool = False
 
 
 class ReportShown(Command, frozen=True, tag="evaluation.report_shown"):
@@ -355,5 +354,5 @@ ShellCommand = (
 )
 """What only the shell, a supervisor or the web may ask."""
 
-COMMANDS: tuple[type[Command], ...] = (*get_args(DeviceCommand), *get_args(ShellCommand))
+COMMANDS: tuple[type[Command], ...] = (*get_args(DeviceCommand), *get_args(ShellCommand), *get_args(CaseCommand))
 TYPE_OF: dict[type[Command], str] = {kind: str(kind.__struct_config__.tag) for kind in COMMANDS}

@@ -88,6 +88,8 @@ class Counter(Struct, array_like=True):
     last_finished_ms: int = 0
     why: Why | None = None
     newest_call: int = 0
+    closed_ms: int = 0
+    uncovered: bool = False
 
     def advance(self, fact: Fact) -> None:
         """Take the step of the table; a pending pause takes effect when the counter would fall idle."""

@@ -20,10 +20,17 @@ class Due(IntEnum):
     NO_ARRIVAL = 4
     BOOKING_LAPSE = 5
     EVALUATION_OVER = 6
-    POLICY = 7
-    CUTOVER = 8
+    CASE_VERIFY = 7
+    CASE_RECTIFY = 8
+    CASE_REPLY = 9
+    UNCOVERED = 10
+    ALERT = 11
+    POLICY = 12
+    CUTOVER = 13
 
 
+STAGE_DUE: Final = {"verify": Due.CASE_VERIFY, "rectify": Due.CASE_RECTIFY, "reply": Due.CASE_REPLY}
+STAGE_OF: Final = {due: stage for stage, due in STAGE_DUE.items()}
 Entry = tuple[int, Due, int]
 
 

@@ -2,11 +2,13 @@
 
 Fields are only added, at the end, with a default. `KINDS` gives each its number: 1-127 short-lived, 128-254 long-lived,
 never reused. The wire type is the first word, a dot, the rest in snake case. `at_ms`, n, cause are the envelope.
-Visits, tickets, calls and servings are in `core/facts_tickets.py`; ratings, bookings, counters, devices and days here.
+Visits, tickets, calls and servings are in `core/facts_tickets.py`; follow-up, conduct and records in
+`core/facts_cases.py`; ratings, bookings, counters, devices and days here.
 """
 
 from typing import Final
 
+from core import facts_cases
 from core.fact import Fact
 from core.facts_tickets import (
     CallAnnounced,
@@ -46,6 +48,8 @@ class EvaluationOpened(Fact, frozen=True):
     counter: int
     service: str
     department: str
+    person_ref: str = ""
+    handling_ms: int = 0
 
 
 class EvaluationShown(Fact, frozen=True):
@@ -70,6 +74,7 @@ class EvaluationSubmitted(Fact, frozen=True):
     option_set: str = ""
     comment_ref: str = ""
     device: str = ""
+    appeal_due_ms: int = 0
 
 
 class EvaluationRejected(Fact, frozen=True):
@@ -97,7 +102,7 @@ class EvaluationDefaulted(Fact, frozen=True):
 
 
 class CaseOpened(Fact, frozen=True):
-    """A follow-up began (工单)."""
+    """A follow-up began (工单). Due times 0: no such clock; `revisit`: a return visit is owed."""
 
     case: int
     kind: str
@@ -105,6 +110,13 @@ class CaseOpened(Fact, frozen=True):
     counter: int = 0
     staff: str = ""
     service: str = ""
+    source: str = ""
+    department: str = ""
+    text_ref: str = ""
+    real_name: bool = False
+    verify_due_ms: int = 0
+    reply_due_ms: int = 0
+    revisit: bool = False
 
 
 class BookingMade(Fact, frozen=True):
@@ -338,6 +350,7 @@ KINDS: Final[dict[int, type[Fact]]] = {
     134: DeviceReadmitted,
     135: JournalRestored,
     136: JournalErased,
+    **facts_cases.KINDS,
 }
 KIND_OF: Final[dict[type[Fact], int]] = {fact: kind for kind, fact in KINDS.items()}
 assert len(KIND_OF) == len(KINDS), "one number per fact"

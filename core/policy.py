@@ -114,7 +114,7 @@ class ClassPart(Part, frozen=True):
     head_start_min: Natural = 0
     tier: Annotated[int, Meta(ge=0, le=1)] = 0
     cap: tuple[Natural, Natural] | None = None
-    name: Names = {}
+    name: Names = field(default_factory=dict)
 
 
 class ZonePart(Part, frozen=True):
@@ -137,7 +137,7 @@ class ServicePart(Part, frozen=True):
     zone: str = ""
     quota_day: Natural = 0
     classes: tuple[Ident, ...] = ()
-    name: Names = {}
+    name: Names = field(default_factory=dict)
 
 
 class CounterPart(Part, frozen=True):
@@ -150,7 +150,7 @@ class CounterPart(Part, frozen=True):
     handicap_min: Natural = 0
     zone: str = ""
     rostered: bool = True
-    label: Names = {}
+    label: Names = field(default_factory=dict)
     pictogram: str = ""
 
 
@@ -159,7 +159,7 @@ class ProfilePart(Part, frozen=True):
 
     id: Ident
     kind: str = "evaluator"
-    levels: dict[str, Annotated[int, Meta(ge=1, le=5)]] = {}
+    levels: dict[str, Annotated[int, Meta(ge=1, le=5)]] = field(default_factory=dict)
     ignore: tuple[int, ...] = ()
     channel: str = "device"
     call_id: bool = True
@@ -246,6 +246,11 @@ def from_document(text: str) -> Policy:
 def digest(policy: Policy) -> str:
     """A short name for the content of a policy."""
     return f"{zlib.crc32(document(policy).encode()):08x}"
+
+
+def option_sets(policy: Policy) -> list[str]:
+    """The option sets that may be rated with: the one shown, and those described."""
+    return list(dict.fromkeys((policy.evaluation.options, *(one.id for one in policy.option_sets))))
 
 
 def problems(policy: Policy) -> list[str]:

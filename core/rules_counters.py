@@ -1,7 +1,9 @@
 """core/rules_counters.py: decide and evolve for who sits at a counter, pauses, and what it serves."""
 
+from core import rules_staff
 from core.commands import PauseCounter, ResumeCounter, SetSkills, SignOffStaff, SignOnStaff
 from core.counter import CounterState
+from core.deadlines import Due
 from core.facts import CounterPaused, CounterResumed, CounterSkillsSet, StaffSignedOff, StaffSignedOn
 from core.forecast import note_skills
 from core.policy import MINUTE_MS
@@ -20,7 +22,10 @@ def sign_on(state: HallState, command: SignOnStaff, at_ms: int, device: str) -> 
         return Refusal.COUNTER_TAKEN
     if any(other.staff == command.staff for other in state.counters.values()):
         return Refusal.STAFF_ELSEWHERE
-    return [StaffSignedOn(counter.counter, command.staff, command.substitute_for)]
+    if not rules_staff.may_sign_on(state, command.staff):
+        return Refusal.NOT_POSTED
+    signed = StaffSignedOn(counter.counter, command.staff, command.substitute_for)
+    return [signed, *rules_staff.arrival_facts(state, command.staff, counter.counter, at_ms)]
 
 
 def sign_off(state: HallState, command: SignOffStaff, at_ms: int, device: str) -> Decision:
@@ -77,6 +82,7 @@ def signed_on(state: HallState, fact: StaffSignedOn, at_ms: int) -> None:
     counter.advance(fact)
     counter.staff = fact.staff
     state.views_open = {}
+    rules_staff.met(state, fact.staff)
 
 
 def signed_off(state: HallState, fact: StaffSignedOff, at_ms: int) -> None:
@@ -84,7 +90,11 @@ def signed_off(state: HallState, fact: StaffSignedOff, at_ms: int) -> None:
     counter = state.counters[fact.counter]
     counter.advance(fact)
     counter.staff = ""
+    counter.closed_ms = at_ms
     state.views_open = {}
+    due_ms = state.uncovered_due(counter)
+    if due_ms:
+        state.deadlines.add(due_ms, Due.UNCOVERED, counter.counter)
 
 
 def paused(state: HallState, fact: CounterPaused, at_ms: int) -> None:

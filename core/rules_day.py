@@ -2,12 +2,12 @@
 
 import msgspec
 
+from core import rules_cases, rules_conduct, rules_records, rules_staff
 from core.calendar import business_day
 from core.commands import ChangePolicy, CloseDay, OpenDay
 from core.counter import Counter
-from core.deadlines import Due
+from core.deadlines import STAGE_OF, Due
 from core.device import Device
-from core.evaluation import EvaluationState
 from core.fact import Fact
 from core.facts import (
     BookingLapsed,
@@ -20,7 +20,7 @@ from core.facts import (
     Refused,
 )
 from core.facts_tickets import TicketAbandoned, TicketEligible, TicketExpired
-from core.policy import MINUTE_MS, CounterPart, Policy, digest, from_document, problems
+from core.policy import MINUTE_MS, CounterPart, Policy, digest, from_document, option_sets, problems
 from core.ranking import RankingPool, Skills
 from core.refusals import Refusal
 from core.rules_calls import missed_fact
@@ -31,6 +31,7 @@ from core.ticket import AT_COUNTER, OPEN
 from core.visit import BookingState
 
 DEFAULT_LEVEL = 3
+SETS_KEPT_MS = 61 * 86_400_000  # the longest window to rate, and a day
 
 
 def change_policy(state: HallState, command: ChangePolicy, at_ms: int, device: str) -> Decision:
@@ -109,6 +110,12 @@ def due_facts(state: HallState, now_ms: int) -> list[Fact]:
             return [BookingLapsed(ident)]
         case Due.EVALUATION_OVER:
             return _unrated(state, ident)
+        case Due.CASE_VERIFY | Due.CASE_RECTIFY | Due.CASE_REPLY:
+            return rules_cases.overdue_facts(state, STAGE_OF[what], ident)
+        case Due.UNCOVERED:
+            return rules_staff.uncovered_facts(state, ident, due_ms)
+        case Due.ALERT:
+            return rules_records.alert_facts(state, ident)
         case Due.POLICY:
             return _pending_facts(state, due_ms)
         case Due.CUTOVER:
@@ -144,6 +151,9 @@ def policy_changed(state: HallState, fact: PolicyChanged, at_ms: int) -> None:
     """Fold a policy: open tickets keep class, number and key, clocks their due time."""
     before, policy = state.rules, fact.policy
     rings = _rings(state) if state.policy is not None and state.policy.classes == policy.classes else {}
+    _retire_sets(state, policy, at_ms)
+    if state.policy is not None and state.policy.alerts != policy.alerts:
+        state.alerts = {}
     state.policy, state.periods = policy, fact.periods
     if state.pending is not None and state.pending.version <= policy.version:
         state.pending = None
@@ -155,6 +165,17 @@ def policy_changed(state: HallState, fact: PolicyChanged, at_ms: int) -> None:
     _set_counters(state, policy)
     _keep_rings(state, rings)
     _set_devices(state, policy)
+    rules_staff.watch_counters(state)
+    for service, _ in state.rules.services.values() if state.rules.alerts else ():
+        state.watch(service)
+
+
+def _retire_sets(state: HallState, policy: Policy, at_ms: int) -> None:
+    """Option sets that are shown no more are accepted while a rating of before may still come."""
+    before = option_sets(state.policy) if state.policy is not None else []
+    now = option_sets(policy)
+    fresh = {name: at for name, at in state.retired_sets.items() if at > at_ms - SETS_KEPT_MS and name not in now}
+    state.retired_sets = {**fresh, **{name: at_ms for name in before if name not in now}}
 
 
 def _rings(state: HallState) -> dict[Skills, list[int]]:
@@ -210,11 +231,15 @@ def day_opened(state: HallState, fact: DayOpened, at_ms: int) -> None:
     if fact.day != state.day:
         state.numbers, state.printed, state.taken_of = {}, {}, {}
         state.tally = Tally()
+        state.noted = {}
+        for counter in state.counters.values():
+            counter.uncovered = False
     if fact.day != state.day or not state.day_is_open:
         state.first_ticket = state.next_ticket
     state.day, state.day_start_ms, state.day_is_open = fact.day, fact.day_start_ms, True
     state.next_cutover_ms, state.periods = fact.next_cutover_ms, fact.periods
     state.deadlines.add(fact.next_cutover_ms, Due.CUTOVER, fact.day)
+    rules_staff.watch_counters(state)
 
 
 def day_closed(state: HallState, fact: DayClosed, at_ms: int) -> None:
@@ -223,10 +248,13 @@ def day_closed(state: HallState, fact: DayClosed, at_ms: int) -> None:
     state.tickets, state.visits, state.visit_of_person, state.held, state.calls = {}, {}, {}, {}, {}
     state.bookings = {b.booking: b for b in state.bookings.values() if b.state is BookingState.MADE}
     state.last_calls = []
-    over = [e.call for e in state.evaluations.values() if e.due_ms <= at_ms and e.state is not EvaluationState.OPENED]
+    state.alerts, state.told_s = {}, {}
+    over = [e.call for e in state.evaluations.values() if not e.kept(at_ms)]
     for call in over:
         del state.evaluations[call]
     state.forgotten_call = max([state.forgotten_call, *over])
+    rules_cases.forget(state, at_ms)
+    rules_conduct.forget(state)
 
 
 def ticket_expired(state: HallState, fact: TicketExpired, at_ms: int) -> None:

@@ -103,29 +103,38 @@ def transfer(state: HallState, command: TransferTicket, at_ms: int, device: str)
         return Refusal.WRONG_STATE
     if state.services[ticket.service] == command.to_service:
         return Refusal.SAME_TARGET
-    if has_open(state, ticket.person_ref, state.rules.services[command.to_service][0]):
-        return Refusal.OPEN_TICKET_EXISTS
-    return _hop(state, command, ticket, at_ms)
+    hop = hop_fact(state, ticket, command.to_service, at_ms, to_counter=command.to_counter, why=command.why)
+    return hop if isinstance(hop, Refusal) else [hop]
 
 
-def _hop(state: HallState, command: TransferTicket, ticket: Ticket, at_ms: int) -> Decision:
-    """Seniority is kept for the first hops, then the ticket starts anew."""
+def hop_fact(
+    state: HallState,
+    ticket: Ticket,
+    service: str,
+    at_ms: int,
+    *,
+    to_counter: int = 0,
+    why: str = "",
+    diverted: bool = False,
+) -> TicketTransferred | Refusal:
+    """On to another service. Seniority is kept for the first hops, then the ticket starts anew."""
     assert state.policy is not None
+    if has_open(state, ticket.person_ref, state.rules.services[service][0]):
+        return Refusal.OPEN_TICKET_EXISTS
     hops = ticket.hops + 1
     if hops > state.policy.returns.max_hops:
         return Refusal.TRANSFER_LIMIT
     keeps = hops <= state.policy.returns.senior_hops
-    return [
-        TicketTransferred(
-            ticket=ticket.ticket,
-            counter=ticket.counter if ticket.state in (State.CALLED, State.SERVING) else 0,
-            service=command.to_service,
-            t_eff_ms=ticket.t_eff_ms if keeps else max(at_ms, ticket.t_eff_ms),
-            hops=hops,
-            to_counter=command.to_counter,
-            why=command.why,
-        )
-    ]
+    return TicketTransferred(
+        ticket=ticket.ticket,
+        counter=ticket.counter if ticket.state in (State.CALLED, State.SERVING) else 0,
+        service=service,
+        t_eff_ms=ticket.t_eff_ms if keeps else max(at_ms, ticket.t_eff_ms),
+        hops=hops,
+        to_counter=to_counter,
+        why=why,
+        diverted=diverted,
+    )
 
 
 def transferred(state: HallState, fact: TicketTransferred, at_ms: int) -> None:

@@ -1,4 +1,8 @@
-"""core/rules_ratings.py: decide and evolve for ratings: bound to the serving, one accepted, rejected ones facts."""
+"""core/rules_ratings.py: decide and evolve for ratings: bound to the serving, one accepted, rejected ones facts.
+
+What a rating makes suspicious at once (R1-R3, R6, R10, R12 and the CUSUM step) is in `core/rules_watch.py`; what may
+happen to it later in `core/rules_appeals.py`.
+"""
 
 from core.commands import ReportShown, SubmitEvaluation
 from core.deadlines import Due
@@ -6,7 +10,6 @@ from core.device import Device
 from core.evaluation import Evaluation, EvaluationState
 from core.fact import Fact
 from core.facts import (
-    CaseOpened,
     EvaluationDefaulted,
     EvaluationExpired,
     EvaluationOpened,
@@ -14,8 +17,11 @@ from core.facts import (
     EvaluationShown,
     EvaluationSubmitted,
 )
+from core.policy import option_sets
 from core.refusals import Refusal
+from core.rules_cases import opened_fact
 from core.rules_seats import Decision
+from core.rules_watch import note_rating, note_rejected, rating_findings, rejection_findings
 from core.state import HallState
 
 BAD_LEVEL = 2
@@ -27,45 +33,63 @@ def submit(state: HallState, command: SubmitEvaluation, at_ms: int, device: str)
     known = state.devices.get(device)
     channel = command.channel or "device"
     call = command.call or _last_call(state, known, at_ms)
-    level = _level(state, command, known)
+    level = level_of(state, command.level, command.key, known.profile if known is not None else "")
     reason = level if isinstance(level, Refusal) else _rejection(state, command, call, level, at_ms)
     if reason is not None:
         shown = 0 if isinstance(level, Refusal) else level
-        return [EvaluationRejected(reason, shown, channel, device, max(call, 0), command.key)]
+        rejected = EvaluationRejected(reason, shown, channel, device, max(call, 0), command.key)
+        return [rejected, *rejection_findings(state, rejected, at_ms)]
     assert not isinstance(level, Refusal)
     evaluation = state.evaluations[call]
-    counter = state.counters.get(evaluation.counter)
-    moved_on = counter is None or counter.newest_call > call
-    facts: list[Fact] = [
-        EvaluationSubmitted(
-            call=call,
-            level=level,
-            staff=evaluation.staff,
-            counter=evaluation.counter,
-            service=evaluation.service,
-            department=evaluation.department,
-            channel=channel,
-            latency_ms=at_ms - (evaluation.shown_ms or evaluation.opened_ms),
-            late=moved_on or channel not in AT_THE_COUNTER,
-            options=command.options,
-            option_set=command.option_set,
-            comment_ref=command.comment_ref,
-            device=device,
-        )
-    ]
+    rating = _submitted(state, command, evaluation, level, channel, device, at_ms)
+    facts: list[Fact] = [rating]
     if level <= BAD_LEVEL:
-        facts.append(_case(state, evaluation))
-    return facts
+        facts.append(
+            opened_fact(
+                state,
+                "bad_review",
+                at_ms,
+                call=call,
+                counter=evaluation.counter,
+                staff=evaluation.staff,
+                service=evaluation.service,
+                source=channel,
+                text_ref=command.comment_ref,
+                real_name=command.real_name,
+                department=evaluation.department,
+            )
+        )
+    return [*facts, *rating_findings(state, evaluation, rating, at_ms)]
 
 
-def _case(state: HallState, evaluation: Evaluation) -> CaseOpened:
-    return CaseOpened(
-        case=state.next_case,
-        kind="bad_review",
+def _submitted(
+    state: HallState,
+    command: SubmitEvaluation,
+    evaluation: Evaluation,
+    level: int,
+    channel: str,
+    device: str,
+    at_ms: int,
+) -> EvaluationSubmitted:
+    """The fact of a rating that counts."""
+    assert state.policy is not None
+    counter = state.counters.get(evaluation.counter)
+    moved_on = counter is None or counter.newest_call > evaluation.call
+    return EvaluationSubmitted(
         call=evaluation.call,
-        counter=evaluation.counter,
+        level=level,
         staff=evaluation.staff,
+        counter=evaluation.counter,
         service=evaluation.service,
+        department=evaluation.department,
+        channel=channel,
+        latency_ms=at_ms - (evaluation.shown_ms or evaluation.opened_ms),
+        late=moved_on or channel not in AT_THE_COUNTER,
+        options=command.options,
+        option_set=command.option_set,
+        comment_ref=command.comment_ref,
+        device=device,
+        appeal_due_ms=state.due_ms(at_ms, state.policy.evaluation.appeal),
     )
 
 
@@ -83,16 +107,16 @@ def _last_call(state: HallState, device: Device | None, at_ms: int) -> int:
     return counter.last_call if at_ms - counter.last_finished_ms <= window_ms else PROMPT_OVER
 
 
-def _level(state: HallState, command: SubmitEvaluation, device: Device | None) -> int | Refusal:
+def level_of(state: HallState, level: int, key: int, profile: str) -> int | Refusal:
     """The level 1-5: said, or by the key map of the device's profile."""
-    if command.key < 0:
-        return command.level if 1 <= command.level <= 5 else Refusal.LEVEL_UNKNOWN
-    profile = state.rules.profiles.get(device.profile) if device is not None else None
-    if profile is None:
+    if key < 0:
+        return level if 1 <= level <= 5 else Refusal.LEVEL_UNKNOWN
+    known = state.rules.profiles.get(profile)
+    if known is None:
         return Refusal.LEVEL_UNKNOWN
-    if command.key in profile.ignore:
+    if key in known.ignore:
         return Refusal.DEFAULT_KEY
-    return profile.levels.get(str(command.key), Refusal.LEVEL_UNKNOWN)
+    return known.levels.get(str(key), Refusal.LEVEL_UNKNOWN)
 
 
 def _rejection(state: HallState, command: SubmitEvaluation, call: int, level: int, at_ms: int) -> Refusal | None:
@@ -103,11 +127,20 @@ def _rejection(state: HallState, command: SubmitEvaluation, call: int, level: in
     evaluation = state.evaluations.get(call)
     if evaluation is None:
         return Refusal.WINDOW_OVER if 0 < call <= state.forgotten_call else Refusal.NO_SERVING
-    if evaluation.state is EvaluationState.SUBMITTED:
+    if evaluation.level:
         return Refusal.ALREADY_RATED
     if evaluation.state is not EvaluationState.OPENED or at_ms >= evaluation.due_ms:
         return Refusal.WINDOW_OVER
+    if command.option_set and not knows_set(state, command.option_set, evaluation):
+        return Refusal.OPTION_SET_UNKNOWN
     return None
+
+
+def knows_set(state: HallState, option_set: str, evaluation: Evaluation) -> bool:
+    """Whether these reasons may be given: a set of now, or one that was shown when the serving could be rated."""
+    assert state.policy is not None
+    shown = state.retired_sets.get(option_set, 0) >= evaluation.opened_ms
+    return option_set in option_sets(state.policy) or shown
 
 
 def report_shown(state: HallState, command: ReportShown, at_ms: int, device: str) -> Decision:
@@ -123,7 +156,15 @@ def report_shown(state: HallState, command: ReportShown, at_ms: int, device: str
 def opened(state: HallState, fact: EvaluationOpened, at_ms: int) -> None:
     """Fold the opening."""
     state.evaluations[fact.call] = Evaluation(
-        fact.call, fact.staff, fact.counter, fact.service, fact.department, at_ms, fact.due_ms
+        fact.call,
+        fact.staff,
+        fact.counter,
+        fact.service,
+        fact.department,
+        at_ms,
+        fact.due_ms,
+        person_ref=fact.person_ref,
+        handling_ms=fact.handling_ms,
     )
     state.deadlines.add(fact.due_ms, Due.EVALUATION_OVER, fact.call)
 
@@ -136,14 +177,17 @@ def shown(state: HallState, fact: EvaluationShown, at_ms: int) -> None:
 
 
 def submitted(state: HallState, fact: EvaluationSubmitted, at_ms: int) -> None:
-    """Fold the one rating."""
+    """Fold the one rating; when a level was last given is seen from outside."""
     evaluation = state.evaluations[fact.call]
     evaluation.advance(fact)
-    evaluation.level = fact.level
+    evaluation.level, evaluation.appeal_due_ms = fact.level, fact.appeal_due_ms
+    state.level_ms[fact.level] = at_ms
+    note_rating(state, evaluation, fact)
 
 
 def rejected(state: HallState, fact: EvaluationRejected, at_ms: int) -> None:
-    """A rejected rating changes no table; it is kept in the journal."""
+    """A rejected rating is kept in the journal; how often, today, may be a finding."""
+    note_rejected(state, fact)
 
 
 def expired(state: HallState, fact: EvaluationExpired, at_ms: int) -> None:
@@ -154,8 +198,3 @@ def expired(state: HallState, fact: EvaluationExpired, at_ms: int) -> None:
 def defaulted(state: HallState, fact: EvaluationDefaulted, at_ms: int) -> None:
     """Fold a default; it is no rating."""
     state.evaluations[fact.call].advance(fact)
-
-
-def case_opened(state: HallState, fact: CaseOpened, at_ms: int) -> None:
-    """Fold the opening of a follow-up."""
-    state.next_case = fact.case + 1

@@ -62,9 +62,24 @@ def finish_facts(state: HallState, counter: Counter, ticket: Ticket, at_ms: int,
     )
     due_ms = at_ms + state.policy.evaluation.window_days * DAY_MS
     department = finished.department
-    opened = EvaluationOpened(ticket.call, due_ms, counter.staff, counter.counter, service, department)
+    opened = EvaluationOpened(
+        ticket.call,
+        due_ms,
+        counter.staff,
+        counter.counter,
+        service,
+        department,
+        _person(state, ticket),
+        finished.handling_ms,
+    )
     facts += [finished, opened]
     return facts + errand_facts(state, ticket, at_ms, done=outcome not in SENT_HOME) if ticket.visit else facts
+
+
+def _person(state: HallState, ticket: Ticket) -> str:
+    """Whose errand it is, where that is known."""
+    visit = state.visits.get(ticket.visit)
+    return ticket.person_ref or (visit.person_ref if visit is not None else "")
 
 
 def started(state: HallState, fact: ServingStarted, at_ms: int) -> None:

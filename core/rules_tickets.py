@@ -140,6 +140,8 @@ def ticket_taken(state: HallState, fact: TicketTaken, at_ms: int) -> None:
             del visit.plan[: visit.plan.index(fact.service) + 1]
     if fact.eligible_ms:
         state.deadlines.add(fact.eligible_ms, Due.ELIGIBLE, fact.ticket)
+    if state.rules.alerts:
+        state.told_s[service] = fact.eta_s or 0
     state.admit(ticket)
     note_arrival(state, ticket, at_ms)
 

@@ -4,23 +4,31 @@ Only `evolve` rules write here. `pool`, `deadlines`, `rules` are indices over th
 """
 
 import hashlib
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
 
+from core.cases import Case
+from core.conduct import Entry as ConductEntry
+from core.conduct import Finding, Posting
 from core.counter import Counter, CounterState
-from core.deadlines import Deadlines, Due, Entry
+from core.deadlines import STAGE_DUE, STAGE_OF, Deadlines, Due, Entry
 from core.device import Device
 from core.evaluation import Evaluation, EvaluationState
 from core.policy import MINUTE_MS, ClassPart, CounterPart, Policy, ProfilePart, ServicePart
+from core.policy_parts import AlertsPart
 from core.ranking import ClassRule, RankingPool, ViewTable
 from core.ticket import OPEN, State, Ticket
 from core.visit import Booking, BookingState, Visit
 from core.waiting import WaitModel
 from core.window import DeviceWindows
+from core.worktime import due_ms
 
 FORMAT: Final = 1
+PPM: Final = 1_000_000
+QUARTER_MS: Final = 900_000
+DUES_KEPT: Final = 1000
 
 
 class Tally(Struct, array_like=True):
@@ -74,6 +82,31 @@ class Tables(Struct, array_like=True):
     waits: dict[int, WaitModel] = {}
     last_calls: list[tuple[int, str, int]] = []
     forgotten_call: int = 0
+    cases: dict[int, Case] = {}
+    next_entry: int = 1
+    next_finding: int = 1
+    next_inspection: int = 1
+    conduct: dict[int, ConductEntry] = {}
+    findings: dict[int, Finding] = {}
+    postings: dict[str, Posting] = {}
+    retired_sets: dict[str, int] = {}
+    level_ms: dict[int, int] = {}
+    cusum: dict[str, int] = {}
+    noted: dict[str, int] = {}
+    honors: dict[str, list[str]] = {}
+    facilities: dict[str, int] = {}
+    alerts: dict[str, int] = {}
+    told_s: dict[int, int] = {}
+
+
+class Crowd(NamedTuple):
+    """How far an alert of a queue is from its limit. `kind`: waiting, eta (of a service) or seats (of a zone)."""
+
+    kind: str
+    subject: str
+    num: int
+    den: int
+    over: bool
 
 
 class Rules(Struct):
@@ -84,6 +117,8 @@ class Rules(Struct):
     class_codes: list[str]
     counters: dict[int, CounterPart]
     profiles: dict[str, ProfilePart]
+    due: dict[tuple[int, str], int] = {}
+    alerts: bool = False
 
 
 def class_rule(part: ClassPart) -> ClassRule:
@@ -109,6 +144,19 @@ class HallState(Tables):
             self.views_open[service] = found
         return found
 
+    def due_ms(self, at_ms: int, duration: str) -> int:
+        """When a duration that begins now is over; 0 for none. Days end alike for all of a quarter of an hour."""
+        assert self.policy is not None
+        if not duration or duration.endswith("wh"):
+            return due_ms(self.policy, at_ms, duration) if duration else 0
+        key = (at_ms // QUARTER_MS, duration)
+        found = self.rules.due.get(key)
+        if found is None:
+            if len(self.rules.due) > DUES_KEPT:
+                self.rules.due.clear()
+            found = self.rules.due[key] = due_ms(self.policy, at_ms, duration)
+        return found
+
     def serial(self, ticket: int) -> int:
         """The ranking's number of a ticket: from 1 each day."""
         return ticket - self.first_ticket + 1
@@ -121,18 +169,73 @@ class HallState(Tables):
         """Milliseconds since the business day's midnight: the time of the ranking."""
         return at_ms - self.day_start_ms
 
+    def uncovered_due(self, counter: Counter) -> int:
+        """When an empty rostered counter will have been empty too long inside a period of today; 0: never."""
+        part = self.rules.counters.get(counter.counter)
+        minutes = self.policy.conduct.uncovered_min if self.policy is not None else 0
+        away = counter.state is CounterState.CLOSED and not counter.uncovered and self.day_is_open
+        if not minutes or part is None or not part.rostered or not away:
+            return 0
+        dues = [(max(start, counter.closed_ms) + minutes * MINUTE_MS, end) for start, end in self.periods]
+        return next((due for due, end in dues if due < end), 0)
+
+    def crowd(self, ident: int) -> Crowd:
+        """The alert `ident`: service or zone index, times three, plus the kind. A raised one ends at three quarters."""
+        assert self.policy is not None
+        limits, (index, which) = self.policy.alerts, divmod(ident, 3)
+        if which == 2:
+            zone = self.policy.zones[index]
+            num, den = self._seated(zone.code) * zone.party_ppm // PPM, zone.seats * limits.seats_ppm // PPM + 1
+            kind, subject, on = "seats", zone.code, bool(zone.seats and limits.seats_ppm)
+        else:
+            waiting, subject = self.pool.length(self.pool.service_view(index)), self.services[index]
+            kind = ("waiting", "eta")[which]
+            num = (waiting, self.told_s.get(index, 0) if waiting else 0)[which]
+            den = (limits.waiting, limits.eta_min * 60)[which]
+            on = bool(den)
+        raised = f"{kind}:{subject}" in self.alerts
+        return Crowd(kind, subject, num, den, on and (num >= den or (raised and num * 4 >= den * 3)))
+
+    def _seated(self, zone: str) -> int:
+        """How many wait for a service of the zone."""
+        indices = [index for index, part in self.rules.services.values() if part.zone == zone]
+        return sum(self.pool.length(self.pool.service_view(index)) for index in indices)
+
+    def watch(self, service: int) -> None:
+        """The queue of a service has changed: alerts that no longer say what is so become due at once."""
+        for ident in self._idents(service):
+            if self.alert_differs(ident):
+                self.deadlines.add(self.at_ms, Due.ALERT, ident)
+
+    def _idents(self, service: int) -> list[int]:
+        assert self.policy is not None
+        part = next((part for index, part in self.rules.services.values() if index == service), None)
+        zones = [i for i, zone in enumerate(self.policy.zones) if part is not None and zone.code == part.zone]
+        return [service * 3, service * 3 + 1, *(zone * 3 + 2 for zone in zones)]
+
+    def alert_differs(self, ident: int) -> bool:
+        """Whether an alert is to be raised or cleared; not for a zone that is gone."""
+        if self.policy is None or (ident % 3 == 2 and ident // 3 >= len(self.policy.zones)):
+            return False
+        crowd = self.crowd(ident)
+        return crowd.over != (f"{crowd.kind}:{crowd.subject}" in self.alerts)
+
     def admit(self, ticket: Ticket) -> None:
         """Into the ranking, if the ticket waits and nothing holds it back (early booking, busy visit)."""
         visit = self.visits.get(ticket.visit)
         ticket.eligible = not ticket.eligible_ms and not (visit is not None and visit.busy)
         if ticket.eligible:
             self.pool.add(self.serial(ticket.ticket), ticket.service, ticket.cls, self.t(ticket.t_eff_ms))
+            if self.rules.alerts:
+                self.watch(ticket.service)
 
     def withdraw(self, ticket: Ticket) -> None:
         """Out of the ranking, if it was in."""
         if ticket.eligible:
             self.pool.remove(self.serial(ticket.ticket))
             ticket.eligible = False
+            if self.rules.alerts:
+                self.watch(ticket.service)
 
     def occupy(self, ticket: Ticket) -> None:
         """The ticket is at a counter: the rest of its visit steps back, so that nobody is called to two counters."""
@@ -180,6 +283,14 @@ class HallState(Tables):
         if what is Due.EVALUATION_OVER:
             evaluation = self.evaluations.get(ident)
             return evaluation is not None and evaluation.state is EvaluationState.OPENED
+        if what in STAGE_OF:
+            case = self.cases.get(ident)
+            return case is not None and case.due_of(STAGE_OF[what]) == due_ms
+        if what is Due.UNCOVERED:
+            counter = self.counters.get(ident)
+            return counter is not None and self.uncovered_due(counter) == due_ms
+        if what is Due.ALERT:
+            return self.rules.alerts and self.day_is_open and self.alert_differs(ident)
         if what is Due.CUTOVER:
             return self.policy is not None and ident == self.day and due_ms == self.next_cutover_ms
         if what is Due.POLICY:
@@ -253,6 +364,7 @@ def compiled(policy: Policy, codes: list[str]) -> Rules:
         class_codes=[part.code for part in policy.classes],
         counters={part.no: part for part in policy.counters},
         profiles={part.id: part for part in policy.profiles},
+        alerts=policy.alerts != AlertsPart(),
     )
 
 
@@ -265,9 +377,15 @@ def _deadlines(state: HallState) -> list[Entry]:
             if due_ms:
                 entries.append((due_ms, what, ticket.ticket))
     entries += [(e.due_ms, Due.EVALUATION_OVER, e.call) for e in state.evaluations.values()]
+    entries += [(c.due_of(stage), due, c.case) for c in state.cases.values() for stage, due in STAGE_DUE.items()]
     entries += [(b.lapse_ms, Due.BOOKING_LAPSE, b.booking) for b in state.bookings.values()]
     if state.policy is not None:
         entries.append((state.next_cutover_ms, Due.CUTOVER, state.day))
+    entries += [(state.uncovered_due(one), Due.UNCOVERED, one.counter) for one in state.counters.values()]
+    if state.rules.alerts:
+        services = [index for index, _ in state.rules.services.values()]
+        idents = [ident for index in services for ident in state._idents(index)]
+        entries += [(state.at_ms, Due.ALERT, ident) for ident in dict.fromkeys(idents)]
     if state.pending is not None:
         entries.append((state.pending_ms, Due.POLICY, 0))
-    return [entry for entry in entries if state.holds(entry)]
+    return [entry for entry in entries if entry[0] and state.holds(entry)]

@@ -10,7 +10,9 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from core import commands as c
+from core import commands_cases as cc
 from core import facts as f
+from core import facts_cases as fc
 from core import facts_tickets as t
 from core.fact import Cause, Fact
 from core.hall import ANSWERS, Hall
@@ -181,6 +183,48 @@ class HallAgainstModel(RuleBasedStateMachine):
         said = c.SubmitEvaluation(data.draw(st.sampled_from(calls)), level)
         self.send(data, "ev-2" if press else "ev-1", pressed if press else said)
 
+    @precondition(lambda self: self.plain.files)
+    @rule(data=st.data())
+    def somebody_follows_up(self, data: st.DataObject) -> None:
+        """Mostly what comes next for a case."""
+        draw = data.draw
+        one = self.plain.files[draw(st.sampled_from(sorted(self.plain.files)))]
+        handler = draw(st.sampled_from(["boss-1", "boss-2", one.staff]))
+        verdict = draw(st.sampled_from(["substantiated", "no_basis", "accepted"]))
+        satisfied = draw(st.sampled_from([0, 3, 3]))
+        due, hours = one.dues.get(1, 0), draw(st.sampled_from([0, 1, 9000]))
+        steps: dict[str, c.Command] = {
+            "opened": cc.AssignCase(one.case, handler),
+            "assigned": cc.VerifyCase(one.case, verdict),
+            "in_review": cc.DecideAppeal(one.call, draw(st.sampled_from(["upheld", "mistaken"])), handler),
+            "rectifying": draw(
+                st.sampled_from([cc.RectifyCase(one.case), cc.ExtendCase(one.case, "rectify", due + hours * MIN)])
+            ),
+            "rectified": cc.ReplyCase(one.case),
+            "explaining": cc.ReplyCase(one.case),
+            "replied": draw(
+                st.sampled_from([cc.RevisitCase(one.case, satisfied, satisfied > 0), cc.CloseCase(one.case)])
+            ),
+            "revisited": cc.CloseCase(one.case),
+            "closed": cc.ReopenCase(one.case, handler),
+        }
+        wild = draw(st.integers(0, 9)) == 0
+        self.ask(draw(st.sampled_from(list(steps.values()))) if wild else steps[one.state])
+
+    @precondition(lambda self: any(r.level for r in self.plain.ratings.values()))
+    @rule(data=st.data())
+    def somebody_objects(self, data: st.DataObject) -> None:
+        draw = data.draw
+        call = draw(st.sampled_from([*(r.call for r in self.plain.ratings.values() if r.level), 1]))
+        who = draw(st.sampled_from(["staff-1", "boss-1", "boss-2"]))
+        decisions = ["upheld", "mistaken", "malicious"]
+        commands = [
+            cc.AppealEvaluation(call, who),
+            cc.DecideAppeal(call, draw(st.sampled_from(decisions)), who),
+            cc.SupplementEvaluation(call, ("slow",)),
+        ]
+        self.ask(draw(st.sampled_from(commands)))
+
     @rule(data=st.data(), step=st.sampled_from([400, 2000, 20_000, MIN, 5 * MIN, 11 * MIN]))
     def time_passes(self, data: st.DataObject, step: int) -> None:
         """A while, or until just about the time when something is due."""
@@ -318,6 +362,9 @@ class HallAgainstModel(RuleBasedStateMachine):
         assert {r.call: (r.state, r.level, r.staff) for r in plain.ratings.values()} == {
             x.call: (x.state.name.lower(), x.level, x.staff) for x in state.evaluations.values()
         }
+        assert {
+            one.case: (one.state, one.handler, one.round, one.late, one.extended) for one in plain.files.values()
+        } == {x.case: (x.state.name.lower(), x.handler, x.round, x.late, x.extensions) for x in state.cases.values()}
         assert {v: (one["person"], one["plan"]) for v, one in plain.visits.items()} == {
             x.visit: (x.person_ref, x.plan) for x in state.visits.values()
         }
@@ -357,6 +404,13 @@ class HallAgainstModel(RuleBasedStateMachine):
         assert all(finished[call] == staff != "" for call, staff in rated), "I5: the clerk who finished"
         taken = [x.ticket for x in facts if isinstance(x, t.TicketTaken)]
         assert taken == list(range(1, len(taken) + 1)), "I3: ids rise"
+        overdue = [(x.case, x.stage, x.round) for x in facts if isinstance(x, fc.CaseOverdue)]
+        assert len(overdue) == len(set(overdue)), "I11: once a stage and round"
+        for line, fact in zip(self.driven.journal, facts, strict=True):
+            assert not isinstance(fact, fc.CaseOverdue) or line.at_ms >= fact.due_ms, "I11: none early"
+        bad = [x.call for x in facts if isinstance(x, f.EvaluationSubmitted) and x.level <= 2]
+        cases = [x.call for x in facts if isinstance(x, f.CaseOpened) and x.kind == "bad_review"]
+        assert sorted(bad) == sorted(cases), "I5: exactly one case for each"
         called = {x.call for x in facts if isinstance(x, t.TicketCalled | t.TicketResumed)}
         assert called >= {x.call for x in facts if isinstance(x, t.CallAnnounced | t.CallAnnounceFailed)}, "I9"
 

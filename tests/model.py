@@ -1,7 +1,7 @@
 """tests/model.py: a hall once more, plainly: dicts, lists and sorted(), from the words of the design.
 
 It shares with `core` the commands and the policy document. `ask` and `due` say what must happen as `Said` or a reason.
-In four files: model_room (tables, ranking), model_tickets, model_calls; bookings, counters, days and time are here.
+In five files: model_room (tables, ranking), _tickets, _calls, _cases; bookings, counters, days and time are here.
 """
 
 from typing import Any
@@ -10,6 +10,7 @@ from core import commands as c
 from core.calendar import business_day
 from core.policy import Policy, from_document
 from tests.model_calls import Calls
+from tests.model_cases import File
 from tests.model_room import ABANDONED, CALLED, DAY, EXPIRED, HELD, MIN, MISSED, OPEN, SERVING, WAITING, No, Said
 
 __all__ = ["Plain", "Said"]
@@ -17,6 +18,10 @@ __all__ = ["Plain", "Said"]
 
 class Plain(Calls):
     """The hall."""
+
+    def __init__(self, policy: Policy, at: int) -> None:
+        super().__init__(policy, at)
+        self.files: dict[int, File] = {}
 
     # Bookings.
 
@@ -204,16 +209,18 @@ class Plain(Calls):
         self.open = False
         self.slips, self.visits = {}, {}
         self.bookings = {no: one for no, one in self.bookings.items() if one["state"] == "made"}
-        over = [r.call for r in self.ratings.values() if r.state != "opened" and r.due <= at]
+        done = [r for r in self.ratings.values() if r.state not in ("opened", "appealed")]
+        over = [r.call for r in done if max(r.due, r.appeal) <= at]
         self.ratings = {call: r for call, r in self.ratings.items() if call not in over}
         self.forgotten = max([self.forgotten, *over])
+        self.forget_files(at)
         return said
 
     # Time.
 
     def deadlines(self) -> list[tuple[int, int, int]]:
         """(due, kind, id) of all that will happen by itself."""
-        found = [(self.day.next_cutover_ms, 8, 0)]
+        found = [(self.day.next_cutover_ms, 13, 0), *self.file_deadlines()]
         for slip in self.slips.values():
             kind = {MISSED: 2, HELD: 3, CALLED: 4}.get(slip.state, 0)
             if slip.state == WAITING and slip.early:
@@ -223,7 +230,7 @@ class Plain(Calls):
         found += [(b["lapse"], 5, no) for no, b in self.bookings.items() if b["state"] == "made"]
         found += [(r.due, 6, r.call) for r in self.ratings.values() if r.state == "opened"]
         if self.pending is not None:
-            found.append((self.pending_at, 7, 0))
+            found.append((self.pending_at, 12, 0))
         return sorted(found)
 
     def due(self, at: int) -> list[Said] | None:
@@ -248,7 +255,9 @@ class Plain(Calls):
             self.ratings[ident].state = "defaulted" if by_default else "expired"
             more = [Said("EvaluationDefaulted", call=ident, level=3)] if by_default else []
             return [Said("EvaluationExpired", call=ident), *more]
-        if kind == 7:
+        if kind in (7, 8, 9):
+            return self.file_overdue(kind, ident)
+        if kind == 12:
             assert self.pending is not None
             if self._drops(self.pending):
                 self.pending_at = self.day.next_cutover_ms + 1

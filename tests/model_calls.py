@@ -3,6 +3,7 @@
 from typing import Any
 
 from core import commands as c
+from tests.model_cases import Cases, after_days
 from tests.model_room import (
     ABANDONED,
     CALLED,
@@ -23,7 +24,7 @@ from tests.model_room import (
 from tests.model_tickets import Tickets
 
 
-class Calls(Tickets):
+class Calls(Tickets, Cases):
     """What happens at a counter, and after it."""
 
     def CallNext(self, ask: c.CallNext, device: str, at: int) -> list[Said]:
@@ -256,11 +257,11 @@ class Calls(Tickets):
         rating = self.ratings.get(call)
         if rating is None:
             raise No("window_over" if 0 < call <= self.forgotten else "no_serving")
-        if rating.state == "submitted":
+        if rating.level:
             raise No("already_rated")
         if rating.state != "opened" or at >= rating.due:
             raise No("window_over")
-        rating.state, rating.level = "submitted", level
+        rating.state, rating.level, rating.appeal = "submitted", level, after_days(self.policy, at, 5)
         moved_on = rating.counter not in self.desks or self.desks[rating.counter].newest_call > call
         late = moved_on or (ask.channel or "device") not in ("device", "pad")
         said = [
@@ -276,8 +277,12 @@ class Calls(Tickets):
             )
         ]
         if level <= 2:
-            case = self._count("case")
-            said.append(Said("CaseOpened", case=case, kind="bad_review", call=call, staff=rating.staff))
+            case = rating.case = self._count("case")
+            self.open_file(case, rating.staff, call, at)
+            due = self.files[case].dues[0]
+            said.append(
+                Said("CaseOpened", case=case, kind="bad_review", call=call, staff=rating.staff, verify_due_ms=due)
+            )
         return said
 
     def ReportShown(self, ask: c.ReportShown, device: str, at: int) -> list[Said]:

@@ -83,6 +83,10 @@ class Rating:
     state: str = "opened"
     level: int = 0
     shown: int = 0
+    case: int = 0
+    appeal: int = 0
+    by: str = ""
+    added: bool = False
 
 
 def skills(desk: Desk) -> str:

@@ -11,7 +11,9 @@ from tests.halls import EXAMPLES, table, written
 
 DESIGN = (
     "opened: EvaluationShown opened, EvaluationSubmitted submitted, EvaluationExpired expired\n"
-    "submitted:\nexpired: EvaluationDefaulted defaulted\ndefaulted:"
+    "submitted: EvaluationSupplemented submitted, EvaluationAppealed appealed\n"
+    "expired: EvaluationDefaulted defaulted\ndefaulted:\n"
+    "appealed: EvaluationUpheld upheld, EvaluationExcluded excluded\nupheld:\nexcluded:"
 )
 
 

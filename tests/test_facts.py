@@ -19,10 +19,16 @@ TicketAbandoned TicketHeld TicketResumed TicketTransferred TicketExpired Serving
 EvaluationShown EvaluationSubmitted EvaluationRejected EvaluationExpired EvaluationDefaulted BookingMade
 BookingCancelled BookingCheckedIn BookingLapsed StaffSignedOn StaffSignedOff CounterPaused CounterResumed
 CounterSkillsSet DeviceOnline DeviceOffline DeviceStatusChanged DayOpened DayClosed Refused
+EvaluationProbed CounterUncovered CounterCovered QueueAlertRaised QueueAlertCleared QueueDiverted ZoneCounted
+VolunteerServiceRecorded FacilityUseStarted FacilityUseEnded DeviceHelpCalled
 """
 LONG_LIVED = """
 CaseOpened PolicyScheduled PolicyChanged DeviceRegistered DeviceRetired DeviceQuarantined DeviceReadmitted
 JournalRestored JournalErased
+EvaluationSupplemented EvaluationAppealed EvaluationUpheld EvaluationExcluded CaseAssigned CaseVerified CaseRectified
+CaseReplied CaseRevisited CaseClosed CaseReopened CaseExtended CaseOverdue ConductRecorded ConductVoided ConductWarned
+FindingRaised FindingReviewed FindingWithdrawn StaffPosted StaffRotated StaffReturned InspectionRecorded HonorGranted
+HonorRevoked
 """
 
 

@@ -73,5 +73,5 @@ def test_every_reason_is_given_somewhere_or_belongs_to_the_shell() -> None:
     hall = Path("core/hall.py").read_text() + Path("core/window.py").read_text()
     given = {reason for reason in Refusal if f"Refusal.{reason.name}" in rules + hall}
     elsewhere = {"bad_field", "unknown_kind", "too_large", "personal_data", "device_unknown", "wrong_hall"}
-    later = {"profile_mismatch", "service_closed", "option_set_unknown", "appeal_over"}
+    later = {"service_closed"}
     assert {str(reason) for reason in set(Refusal) - given} <= elsewhere | later

@@ -8,6 +8,11 @@ from core.rules_effects import REACT
 from tests.halls import EXAMPLES, Driven, changed, kinds, opened
 
 QUIET = """
+EvaluationProbed CounterUncovered CounterCovered QueueAlertRaised QueueAlertCleared QueueDiverted ZoneCounted
+VolunteerServiceRecorded FacilityUseStarted FacilityUseEnded DeviceHelpCalled EvaluationSupplemented EvaluationAppealed
+EvaluationUpheld EvaluationExcluded CaseAssigned CaseVerified CaseRectified CaseReplied CaseRevisited CaseClosed
+CaseReopened CaseExtended CaseOverdue ConductRecorded ConductVoided ConductWarned FindingRaised FindingReviewed
+FindingWithdrawn StaffPosted StaffRotated StaffReturned InspectionRecorded HonorGranted HonorRevoked
 VisitOpened VisitClosed TicketPrinted TicketPrintFailed CallAnnounced CallAnnounceFailed EvaluationShown
 EvaluationRejected EvaluationExpired EvaluationDefaulted CaseOpened BookingMade BookingCancelled BookingCheckedIn
 BookingLapsed DeviceRegistered DeviceOnline DeviceOffline DeviceStatusChanged DeviceRetired DeviceQuarantined

@@ -5,9 +5,10 @@ import pytest
 from core import commands as c
 from core import facts as f
 from core.refusals import Refusal
-from tests.halls import MIN, Driven, changed, kinds, opened
+from tests.halls import MIN, Driven, changed, clock, kinds, opened
 
 DAY = 1440 * MIN
+APPEAL = clock("2026-11-30 17:30")  # five working days after Monday
 
 
 def served(counter: int = 1, **parts: object) -> Driven:
@@ -31,7 +32,7 @@ def test_a_rating_tells_who_served_where_and_how_long_the_press_took() -> None:
     hall.send("ev-1", c.SubmitEvaluation(1, 5, options=("kind",), option_set="gov@3", comment_ref="c-1"))
     assert hall.facts == [
         f.EvaluationSubmitted(
-            1, 5, "staff-1", 1, "si", "hrss", "device", 4000, False, ("kind",), "gov@3", "c-1", device="ev-1"
+            1, 5, "staff-1", 1, "si", "hrss", "device", 4000, False, ("kind",), "gov@3", "c-1", "ev-1", APPEAL
         )
     ]
 
@@ -119,7 +120,9 @@ def test_a_bad_rating_opens_a_case_in_the_same_decision(level: int, cases: int) 
     hall.ask(c.SubmitEvaluation(1, level))
     assert kinds(hall.facts) == ["EvaluationSubmitted", "CaseOpened"][: 1 + cases]
     if cases:
-        assert hall.facts[1] == f.CaseOpened(1, "bad_review", 1, 1, "staff-1", "si")
+        case = hall.only(f.CaseOpened)
+        assert (case.case, case.kind, case.call, case.counter, case.staff) == (1, "bad_review", 1, 1, "staff-1")
+        assert (case.service, case.department, case.source) == ("si", "hrss", "device")
 
 
 def test_a_press_without_a_call_counts_for_two_minutes() -> None:

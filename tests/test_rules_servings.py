@@ -14,7 +14,7 @@ DAY = 1440 * MIN
 def test_a_finish_opens_one_rating_for_the_clerk_who_finished() -> None:
     hall = opened()
     hall.take()
-    assert hall.serve(1) == f.EvaluationOpened(1, hall.at_ms + 7 * DAY, "staff-1", 1, "si", "hrss")
+    assert hall.serve(1) == f.EvaluationOpened(1, hall.at_ms + 7 * DAY, "staff-1", 1, "si", "hrss", handling_ms=MIN)
     assert hall.state.counters[1].state is CounterState.IDLE
 
 
