@@ -20,9 +20,9 @@ from typing import Any, Final, cast
 from rich.console import Console
 from rich.table import Column, Table
 
-from bench.load import TABLE
 from bench.machine import load_now, machine
 from bench.pairs import Gate, Options, Report, Verdict, document, verdict
+from bench.scopes import TABLE
 
 Suite = Callable[[Options, list[str]], Report]  # the second argument: what the common options did not take
 

@@ -122,7 +122,7 @@ async def blast(
     address, loop = parse_url(url), asyncio.get_running_loop()
     everyone = [Lane(f"blast-{at}", frames, unacked) for at, frames in enumerate(lanes)]
     for lane in everyone:
-        await loop.create_connection(lambda lane=lane: lane, address.host, address.port)  # type: ignore[misc]
+        await loop.create_connection(lambda lane=lane: lane, address.host, address.port)  # type: ignore[misc]  # mypy cannot infer a bound default
         await lane.connected.wait()
     since, cpu = time.monotonic(), time.process_time()
     pacing = loop.create_task(_pace(everyone, rate), name="pace")

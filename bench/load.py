@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from bench.rush import hall_policy
+from bench.scopes import OPENS_MS, Scope, clock_ms, offers, scope_policy
 from core import commands as c
 from core import facts_tickets as t
 from core import policy as rules
@@ -21,11 +21,8 @@ from core.hall import Hall
 from core.policy import Policy
 from core.state import HallState
 from devices import people, wire
-from devices.people import MINUTE_MS, Offer, Person
+from devices.people import MINUTE_MS, Person
 
-OPENS_MS: Final = 1_795_480_200_000  # a Tuesday, 08:30 in Shanghai
-LUNCH_MS: Final = 120 * MINUTE_MS
-MORNING: Final = 14  # quarter hours before lunch
 BREATH_MS: Final = (4_000, 9_000)  # between two people
 RECALL_MS: Final = 21_000  # the hall wants 20 s between two
 PAUSE_EVERY_MS, PAUSE_MS = 60 * MINUTE_MS, 5 * MINUTE_MS
@@ -34,38 +31,6 @@ RESENT: Final = 0.01
 AGAIN_MS: Final = 1_500
 GONE_MS: Final = 15_000  # a lost connection, a reboot
 OFFLINE_MS: Final = (75 * MINUTE_MS, 95 * MINUTE_MS)  # kiosk-1 without the hall, in the peak
-MIXES: Final = {"usual": (20, 30, 25, 15, 10), "heavy": (10, 20, 30, 25, 15)}
-FACTORS: Final = {"monday": 1.15, "usual": 1.0, "friday": 0.95, "after-holiday": 1.5, "tax-period": 1.4}
-OPEN: Final = ("08:30-12:00", "14:00-17:30")
-assert sum(MIXES["usual"]) == sum(MIXES["heavy"]) == 100
-
-
-class Scope(msgspec.Struct, frozen=True):
-    """`halls` alike, each with so many counters and visits a day. `told`: the whole of it, for the table."""
-
-    name: str
-    counters: int
-    visits: int
-    halls: int = 1
-    kiosks: int = 2
-    told: tuple[str, str, str] = ("", "", "")  # visits, peak business events/s, backlog of a 2 h outage
-
-
-SCOPES: Final = {
-    one.name: one
-    for one in (
-        Scope("tiny", 10, 150),
-        Scope("county", 25, 600, told=("600/day", "0.3", "2.4 k")),
-        Scope("city", 90, 2_500, kiosks=6, told=("2,500/day", "1.2", "8.6 k")),
-        Scope("hall", 300, 9_000, kiosks=20, told=("9,000/day, 0.56 arrivals/s", "4-5", "29 k")),
-        Scope("province-sample", 25, 1_050, halls=12, told=("12 halls of 31 k counters, saturated", "5 of 420", "-")),
-    )
-}
-TABLE: Final = (
-    *((one.name, f"{one.counters * one.halls}", *one.told) for one in SCOPES.values() if one.name != "tiny"),
-    ("province", "31 k", "52/s, saturated at 10 min", "420", "3.0 M"),
-    ("nation", "-", "2.41 M/day published; 1.9 k/s saturated", "1.2 k; 15 k", "110 M"),
-)
 
 
 class Said(msgspec.Struct, frozen=True, order=True, gc=False):
@@ -110,36 +75,6 @@ def digest(found: Sequence[Day]) -> str:
     return total.hexdigest()
 
 
-def scope_policy(scope: Scope, hall: str) -> Policy:
-    """Open as halls are; kiosk-1 has numbers of its own for when it is cut off."""
-    usual = hall_policy(hall, scope.counters)
-    kiosks = [
-        rules.DevicePart(f"kiosk-{at}", "kiosk", offline_prefix="X" if at == 1 else "")
-        for at in range(1, scope.kiosks + 1)
-    ]
-    return msgspec.structs.replace(
-        usual,
-        hall=rules.HallPart(id=hall),
-        calendar=rules.CalendarPart(week=(1, 2, 3, 4, 5, 6, 7), periods=OPEN),
-        booking=rules.BookingPart(slot_places=1000),
-        devices=(*kiosks, *(one for one in usual.devices if one.kind != "kiosk")),
-    )
-
-
-def offers(services: Sequence[str], mix: str) -> list[Offer]:
-    """The five businesses over the services in turn."""
-    found = []
-    for at, service in enumerate(services):
-        minutes, share = people.BUSINESSES[at % 5][0], MIXES[mix][at % 5]
-        found.append(Offer(service, minutes * MINUTE_MS, share / len(range(at % 5, len(services), 5))))
-    return found
-
-
-def clock_ms(day_ms: int) -> int:
-    """Open hours to ms since the door opened: nobody comes over lunch."""
-    return day_ms + (LUNCH_MS if day_ms >= MORNING * people.QUARTER_MS else 0)
-
-
 class _HallDay:
     """One hall and everybody in it, event by event."""
 
@@ -171,9 +106,9 @@ class _HallDay:
         for booking in bookings:
             self._ask(booking, -MINUTE_MS * 20)
         for no in range(1, self._scope.counters + 1):
-            self._at(-MINUTE_MS * 2 + no * 50, lambda at, no=no: self._sign_on(at, no))  # type: ignore[misc]
+            self._at(-MINUTE_MS * 2 + no * 50, lambda at, no=no: self._sign_on(at, no))  # type: ignore[misc]  # mypy cannot infer a bound default
         for person, booked in crowd:
-            self._at(clock_ms(person.arrives_ms), lambda at, who=person, to=booked: self._comes(at, who, to))  # type: ignore[misc]
+            self._at(clock_ms(person.arrives_ms), lambda at, who=person, to=booked: self._comes(at, who, to))  # type: ignore[misc]  # mypy cannot infer a bound default
         self._faults()
         self._at(OFFLINE_MS[1], self._catch_up)
         while self._due:
@@ -409,8 +344,8 @@ class _HallDay:
         last = clock_ms(people.DAY_MS)
         for device in self._policy.devices:
             boots, lost = self._rng.randrange(last), self._rng.randrange(last)
-            self._at(boots, lambda at, who=device.id: self._reboots(at, who))  # type: ignore[misc]
-            self._at(lost, lambda at, who=device.id: self._loses(at, who))  # type: ignore[misc]
+            self._at(boots, lambda at, who=device.id: self._reboots(at, who))  # type: ignore[misc]  # mypy cannot infer a bound default
+            self._at(lost, lambda at, who=device.id: self._loses(at, who))  # type: ignore[misc]  # mypy cannot infer a bound default
 
     def _reboots(self, at: int, device: str) -> None:
         self._boots[device] = self._boots.get(device, 0) + 1

@@ -59,7 +59,7 @@ def decides(driver: Driver) -> dict[str, Job]:
     decide, at_ms = driver.hall.decide, driver.at_ms
     found: dict[str, Job] = {}
     for name, (command, device) in COMMANDS.items():
-        found[f"decide {name}"] = lambda command=command, device=device: decide(command, at_ms, device)  # type: ignore[misc]
+        found[f"decide {name}"] = lambda command=command, device=device: decide(command, at_ms, device)  # type: ignore[misc]  # mypy cannot infer a bound default
     return found
 
 

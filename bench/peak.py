@@ -18,6 +18,7 @@ from bench.load import Day
 from bench.pairs import Gate, Options, Report
 from bench.product import Done, Setup
 from bench.runs import MOSQUITTO, Wrong
+from bench.scopes import FACTORS, MIXES, OPENS_MS, SCOPES
 from core.policy import MINUTE_MS
 from workers import replays
 
@@ -44,12 +45,12 @@ class Outcome(msgspec.Struct):
 def run(options: Options, rest: list[str]) -> Report:
     """One day, or the same at ×1 with --speed 1."""
     parser = argparse.ArgumentParser(prog="python -m bench peak", allow_abbrev=False)
-    parser.add_argument("--scope", choices=list(load.SCOPES), default="tiny" if options.quick else "city")
+    parser.add_argument("--scope", choices=list(SCOPES), default="tiny" if options.quick else "city")
     parser.add_argument("--speed", type=int, default=0, help="hall seconds a second; 0: what suits the scope")
-    parser.add_argument("--mix", choices=list(load.MIXES), default="usual")
-    parser.add_argument("--day", choices=list(load.FACTORS), default="usual")
+    parser.add_argument("--mix", choices=list(MIXES), default="usual")
+    parser.add_argument("--day", choices=list(FACTORS), default="usual")
     given = parser.parse_args(rest)
-    drawn = load.days(load.SCOPES[given.scope], options.seed, mix=given.mix, factor=load.FACTORS[given.day])
+    drawn = load.days(SCOPES[given.scope], options.seed, mix=given.mix, factor=FACTORS[given.day])
     speed = given.speed or SPEEDS[given.scope]
     outcome, wrong, digest = _through_the_wire(drawn, speed)
     core = days.wait_figures([wait for day in drawn for wait in day.expected.waits_ms])
@@ -68,7 +69,7 @@ def _bound(outcome: Outcome) -> Gate:
 
 def _through_the_wire(drawn: list[Day], speed: int) -> tuple[Outcome, Wrong, str]:
     made = plan.day(drawn, speed, CONNECTIONS)
-    start_ms = load.OPENS_MS + min(day.said[0].at_ms for day in drawn)
+    start_ms = OPENS_MS + min(day.said[0].at_ms for day in drawn)
     with runs.workplace() as place, runs.broker(MOSQUITTO, place) as url:
         policies = runs.write_policies(drawn, place / "policies")
         file = plan.write(made, place / "plan")

@@ -14,7 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from bench import svg
-from bench.load import TABLE
+from bench.scopes import TABLE
 
 RESULTS: Final = Path(__file__).parent / "results"
 Document = dict[str, Any]

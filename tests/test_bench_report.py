@@ -1,0 +1,85 @@
+"""bench/report.py, bench/svg.py: a page without network from any result; two results side by side."""
+
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+from bench import report, svg
+from bench.__main__ import SUITES, main
+from bench.days import Account, summary
+from bench.latency import Pair, Pressed
+from bench.pairs import Gate, Options, Report, document
+
+MACHINE = {"cpu": "A", "cores": 2}
+
+
+def result(
+    suite: str, gates: list[Gate], machine: dict[str, object] | None = None, **extra: object
+) -> dict[str, object]:
+    found: dict[str, object] = json.loads(
+        document(Report(suite, gates, dict(extra)), Options(), machine or MACHINE, [suite])
+    )
+    return found
+
+
+def samples() -> list[dict[str, object]]:
+    run = {"received": 10, "seconds": 2.0}
+    side = Pressed(1, 0, 0.1, {"0.99": 2.0}, [(0.0, 1.0), (0.99, 2.0)], 1.0, True)
+    pair = json.loads(json.dumps(report.json.loads(svg_json(Pair(side, side, 1.0)))))
+    day = {"summary": json.loads(svg_json(summary(Account(waits={0: [1], 1: [2]}))))}
+    gate = Gate("ranking.call_vs_floor", 2.0, 3.0, True, 0.1)
+    return [
+        result("ingest", [gate], runs={"mosquitto": [[run, run], [run, run]]}),
+        result("latency", [], pairs={"500": [pair]}),
+        result("scale", [], curves={"halls": [[1, 2.0], [10, 3.0]], "waiting": [[5, 1.0]]}),
+        result("ranking", [gate]),
+        result("stages", [], stages_us={"decode": 2.0, "judge": 0.0}, total_us=2.0),
+        result("core", [], micro={"decide": {"us": 2.0, "ratio": 1.0}}),
+        result("peak", [], outcome=day),
+        result("soak", [], rss=[[0, 1.0], [1, 2.0]], rounds=[{"quantiles_ms": {"0.99": 1.0}}]),
+        result("memory", [Gate("memory.x", None, 1.0, None, None, note="not run: <here>")]),
+    ]
+
+
+def svg_json(value: object) -> bytes:
+    import msgspec
+
+    return msgspec.json.encode(value)
+
+
+def test_the_page_is_whole_and_asks_nobody() -> None:
+    page = report.page(samples())
+    assert page.count("<svg") >= 9 and "not run: &lt;here&gt;" in page and "门限 Gates" in page
+    assert not re.search(r"https?://|<script|<link|@import", page)
+    assert {one for one in report.PLOTS} <= SUITES.keys()
+
+
+def test_files_are_read_written_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    a, b = tmp_path / "a.json", tmp_path / "b.json"
+    rss = Gate("memory.bytes_per_waiting_ticket", 700.0, 1500.0, True, 0.0)
+    a.write_text("noise\n" + json.dumps(result("x", [Gate("x.r", 2.0, 1.0, True, 0.0), rss])))
+    b.write_text(json.dumps(result("x", [Gate("x.r", 3.0, 1.0, True, 0.0), rss], {"cpu": "B", "cores": 2})))
+    assert main(["report", str(a), str(b), "--out", str(tmp_path / "page.html")]) == 0
+    assert (tmp_path / "page.html").read_text("utf-8").startswith("<!doctype html>")
+    assert main(["compare", str(a), str(b)]) == 0
+    said = capsys.readouterr().out
+    assert (
+        "1.50" in said
+        and "different machines (cpu)" in said
+        and "bytes_per_waiting_ticket" not in said.split("x against x")[1]
+    )
+    assert main(["compare", str(a), str(a)]) == 0
+    assert "bytes_per_waiting_ticket" in capsys.readouterr().out
+
+
+def test_plots_of_nothing_are_nothing() -> None:
+    assert svg.lines({}, "x", "y") == svg.bars([("a", 0.0)], "us") == ""
+    assert svg.lines({"one": [(1.0, 0.0)]}, "x", "y").startswith("<svg")
+
+
+@pytest.mark.parametrize("path", sorted(report.RESULTS.glob("*.json")), ids=lambda path: path.stem)
+def test_results_of_record_are_clean_runs(path: Path) -> None:
+    found = report.read(path)
+    assert found["machine"]["clean"] is True and not {"--quick", "--force"} & set(found["arguments"])

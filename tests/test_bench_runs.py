@@ -1,0 +1,110 @@
+"""bench/runs.py, bench/watch.py: what is lost, doubled or called twice is found; presses are matched to pictures."""
+
+import asyncio
+import json
+from pathlib import Path
+
+import msgspec
+
+from bench import runs
+from bench.memory import Driver
+from bench.pairs import Verdict, verdict
+from bench.product import COLLECT_AFTER, Done
+from bench.runs import Wrong, correctness, examine
+from bench.watch import Watch, status_of
+from core import commands as c
+from core import record
+from core.fact import Cause
+from workers.journal import SqliteJournal
+from workers.ports import Part, Row
+
+NOW_MS = 1_795_480_200_000
+
+
+def stored(directory: Path, *, twice: bool = False) -> str:
+    """A small journal: three takes of kiosk, one of them folded twice if asked; the digest of its hall."""
+    driver, rows = Driver("h1"), list[Row]()
+
+    def folded(command: c.Command, device: str, seq: int) -> None:
+        cause = Cause(device, "boot", seq, 7) if device else None
+        for fact in driver.hall.decide(command, NOW_MS, device):
+            driver.hall.evolve(fact, NOW_MS, cause)
+            rows.append(
+                Row(
+                    NOW_MS,
+                    *record.encode(fact, cause)[:2],
+                    device,
+                    "boot" if device else "",
+                    seq,
+                    record.encode(fact, cause)[2],
+                )
+            )
+
+    document = driver.hall.state.policy
+    driver.hall.state = type(driver.hall.state)("h1")
+    from core import policy
+
+    assert document is not None
+    folded(c.ChangePolicy(1, policy.digest(document), policy.document(document)), "", 0)
+    for seq in (1, 2, 3, *((3,) if twice else ())):
+        folded(c.TakeTicket("s2"), "kiosk", seq)
+
+    async def write() -> None:
+        journal = await SqliteJournal.open(directory, now_ms=lambda: NOW_MS)
+        await journal.append([Part("h1", 0, rows)])
+        await journal.close()
+
+    asyncio.run(write())
+    return driver.hall.state.digest()
+
+
+def test_a_right_run_has_nothing_wrong(tmp_path: Path) -> None:
+    found = examine(tmp_path, {"h1": [("kiosk", "boot", seq) for seq in (1, 2, 3)]}, {"h1": stored(tmp_path)})
+    assert (found.lost, found.doubled, found.called_twice, found.digests) == (0, 0, 0, True) and found.facts == 5
+
+
+def test_what_is_lost_doubled_or_differs_is_found(tmp_path: Path) -> None:
+    stored(tmp_path, twice=True)
+    found = examine(tmp_path, {"h1": [("kiosk", "boot", 4)], "h2": [("kiosk", "boot", 1)]}, {"h1": "another"})
+    assert (found.lost, found.doubled, found.digests) == (2, 1, False)
+    gates = correctness("x", found)
+    assert [gate.name for gate in gates] == ["x.lost", "x.doubled", "x.called_twice", "x.digest_differs"]
+    assert verdict(gates) is Verdict.MISSED and verdict(correctness("x", Wrong())) is Verdict.PASSED
+
+
+def picture(status: str) -> bytes:
+    return json.dumps({"epoch": 1, "revision": 2, "sent_ms": 3, "body": {"type": "counter", "status": status}}).encode()
+
+
+def test_a_picture_settles_its_press_and_those_it_supersedes() -> None:
+    async def scenario() -> None:
+        watch = Watch(["t"], echo=False)
+        for at, status in enumerate(("calling", "serving", "idle", "calling")):
+            watch.expect("t", at, status)
+        watch.saw("t", picture("serving"), 10)
+        assert list(watch.latency_ns) == [10, 9] and watch.waiting == 2
+        watch.saw("t", picture("paused"), 11)
+        assert watch.waiting == 2, "a picture of nobody's press settles nothing"
+        assert watch.give_up() == 2 and len(watch.latency_ns) == 4 and min(watch.latency_ns[2:]) > 10
+        echo = Watch(["t"], echo=True)
+        echo.expect("t", 1, "calling")
+        echo.saw("t", b"whatever was sent", 5)
+        assert list(echo.latency_ns) == [4]
+
+    asyncio.run(scenario())
+
+
+def test_a_status_is_read_from_a_screen() -> None:
+    assert status_of(picture("idle")) == "idle" and status_of(b'{"body":{}}') == ""
+
+
+def test_a_process_talks_in_lines(tmp_path: Path) -> None:
+    asked = '{"what":"struct","low":100,"high":20000}'
+    with runs.child("bench.memory", asked) as process:
+        assert 100 < float(process.line()) < 1_000
+    assert process.process.returncode is not None and process.rss_mb() == 0.0
+
+
+def test_the_product_collects_as_the_application_does() -> None:
+    assert COLLECT_AFTER == (50_000, 20, 50)
+    assert not Done().measured and msgspec.json.decode(b'{"received":2,"seconds":1}', type=Done).measured
