@@ -29,6 +29,7 @@ from workers.door import Door
 from workers.journal import Listener, SqliteJournal
 from workers.link import Link
 from workers.link_settings import LinkSettings
+from workers.notify import notifier
 from workers.opening import Options
 from workers.outbox import MqttOutbox
 from workers.samples import Sources
@@ -56,6 +57,7 @@ class App:
         clock = chosen.clock
         self.clock = Clock(clock.speed, clock.origin_ms, clock.anchor_ms)
         self.tallies = Tallies()
+        self.notify = notifier(settings.process_environment())
         self._stopping = asyncio.Event()
         self._held = False
         self._snapshot_at = time.monotonic()
@@ -104,6 +106,7 @@ class App:
         asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reread)
         await self.web.start()
         self.log.info(logs.LISTENING, url=self.web.url)
+        self.notify.status("recovered, waiting for the broker")
         try:
             await self._tasks()
         finally:
@@ -260,14 +263,17 @@ class App:
         """Orderly; a second time at once."""
         if self._stopping.is_set():
             os._exit(130)  # the journal stays valid, that is its promise
+        self.notify.stopping()
         self._stopping.set()
 
     def _beat(self) -> None:
+        self.notify.alive(self.alive)
         if self.dispatcher.restless() or time.monotonic() - self.dispatcher.moved_at > QUIET_S:
             self.link.nudge()
 
     def _live(self, session_present: bool) -> None:
         self.log.info(logs.LINK_CONNECTED, session_present=session_present)
+        self.notify.ready(f"{len(self.halls)} halls, connected")
         first = self.link.stats.sessions == 1
         self.dispatcher.repaint(sync=first or not session_present)
         self.link.nudge()
