@@ -94,7 +94,7 @@ def test_serve_does_not_start_on_a_damaged_journal(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "arguments", [["serve", "--loud"], ["fly"], ["why"], ["replay"], ["why", "A1", "--lang", "fr"]]
+    "arguments", [["serve", "--loud"], ["fly"], ["why"], ["replay", "--to=x"], ["why", "A1", "--lang", "fr"]]
 )
 def test_wrong_usage_ends_with_2(arguments: list[str]) -> None:
     done = run_cli(*arguments)
