@@ -93,6 +93,14 @@ def put(part: Path, to: Path, erased: int = 0) -> Manifest:
     return manifest
 
 
+def settle(path: Path) -> None:
+    """Finish a month that was cut short between its manifest and its name."""
+    part = path.with_name(path.name + ".part")
+    if part.exists() and digest_of(part) == read_manifest(path).sha256:
+        part.rename(path)
+        mark.sync_directory(path.parent)
+
+
 def write_manifest(path: Path, manifest: Manifest) -> None:
     """Whole or not at all."""
     part = path.with_name(path.name + ".part")

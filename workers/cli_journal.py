@@ -1,12 +1,13 @@
-"""workers/cli_journal.py: `jiaohao journal verify | backup | restore | export | salvage | erase | archive`.
+"""workers/cli_journal.py: `jiaohao journal verify | backup | restore | export | salvage | archive | erase | rebuild`.
 
 What is wrong is told line by line on stdout, since it is the result; the exit code is 1 then.
 """
 
 import sys
 import time
+from collections.abc import Callable, Coroutine
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Final
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -30,7 +31,6 @@ def attach(app: typer.Typer) -> None:
 def verify(data: Data, as_json: AsJson = False) -> None:
     """Everything that was acknowledged, byte for byte: all months, the chain, states, manifests, the mark."""
     from workers import verify as verifying
-    from workers.cli import run
 
     async def task() -> None:
         found = verifying.examined(data)
@@ -45,7 +45,6 @@ def verify(data: Data, as_json: AsJson = False) -> None:
 def backup(data: Data, to: Annotated[Path, typer.Option(help="the copy")], as_json: AsJson = False) -> None:
     """A verified copy of the month in use, also while it is in use. Archived months are copied as files."""
     from workers import backup as backing
-    from workers.cli import run
 
     unused(to)
 
@@ -64,7 +63,6 @@ def restore(
 ) -> None:
     """Put a copy in the journal's place. What it replaces is kept; what is missing is said, and becomes a fact."""
     from workers import backup as backing
-    from workers.cli import run
 
     async def task() -> None:
         done = await backing.restore(copy, data, now_ms())
@@ -85,7 +83,6 @@ def export(
 ) -> None:
     """Facts as JSON lines or Parquet, with a SHA-256 beside the file."""
     from workers import export as exporting
-    from workers.cli import run
 
     unused(out)
 
@@ -100,7 +97,6 @@ def export(
 def salvage(data: Data, to: Annotated[Path, typer.Option(help="a new directory")], as_json: AsJson = False) -> None:
     """Read what is left of a damaged month into a new directory that can be started from; list what is lost."""
     from workers import salvage as salvaging
-    from workers.cli import run
 
     async def task() -> None:
         done = await salvaging.salvage(data, to, now_ms())
@@ -115,7 +111,6 @@ def salvage(data: Data, to: Annotated[Path, typer.Option(help="a new directory")
 def archive(data: Data, as_json: AsJson = False) -> None:
     """Verify closed months, copy them to archive/ with a manifest, read-only. Started by itself after a rotation."""
     from workers import archive as archiving
-    from workers.cli import run
 
     async def task() -> None:
         done = archiving.archive(data)
@@ -137,7 +132,7 @@ def erase(
 ) -> None:
     """Erase the short-lived facts of archived months; long-lived ones and the chain stay. A fact says how many."""
     from workers import erasure
-    from workers.cli import fail, run
+    from workers.cli import fail
 
     day = erasure.day_ms(before)
     if day is None:
@@ -150,6 +145,31 @@ def erase(
         show(done, as_json, (told or "nothing to erase") + (" (nothing was changed)" if dry_run else ""))
 
     run(task, str(data))
+
+
+@journal.command()
+def rebuild(data: Data, as_json: AsJson = False) -> None:
+    """The tables of tickets, evaluations and devices anew, from facts alone."""
+    from workers import rebuild as rebuilding
+
+    async def task() -> None:
+        done = rebuilding.Rebuilt(1, await rebuilding.rebuild(data, now_ms))
+        show(done, as_json, f"{done.rows} rows")
+
+    run(task, str(data))
+
+
+def run(task: Callable[[], Coroutine[Any, Any, None]], where: str) -> None:
+    """To the end; a file that SQLite cannot read is damaged, a disk that it cannot write is missing."""
+    from workers import cli, engine, opening
+
+    async def told() -> None:
+        try:
+            await task()
+        except engine.DatabaseError as error:
+            raise opening.refused(error, Path(where)) from error
+
+    cli.run(told, where)
 
 
 def unused(to: Path) -> None:

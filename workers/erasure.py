@@ -103,6 +103,7 @@ def counted(path: Path) -> Month:
 
 def erased(path: Path) -> Month:
     """The month without its short-lived facts, in the place of the one with them; untouched if it is damaged."""
+    archive.settle(path)
     month = counted(path)
     if not month.facts:
         return month

@@ -8,12 +8,11 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
 from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
 
-from workers import engine, mark, opening, owner, reading, recovery
+from workers import engine, mark, opening, owner, reading, recovery, rotation
 from workers.ballast import Ballast
 from workers.chain import Columns, Head, Item
 from workers.engine import Connection
@@ -28,6 +27,7 @@ from workers.writer import (
     STORED,
     Batch,
     Foreign,
+    Stats,
     Words,
     checkpoint,
     raise_snapshot,
@@ -36,23 +36,6 @@ from workers.writer import (
 )
 
 T = TypeVar("T")
-
-
-@dataclass(slots=True)
-class Stats:
-    """Plain counters, read by whoever shows them. Seconds are of the writer thread's whole hop."""
-
-    commits: int = 0
-    facts: int = 0
-    bytes: int = 0
-    append_hops: int = 0
-    other_hops: int = 0
-    retries: dict[str, int] = field(default_factory=dict)
-    checkpoints: int = 0
-    checkpoint_seconds: float = 0.0
-    snapshots: int = 0
-    marks: int = 0
-    wal_bytes: int = 0
 
 
 class SqliteJournal:
@@ -316,6 +299,37 @@ class SqliteJournal:
         number = self._words.get(hall, -1)
         async for good in reading.states(self.path, hall, number, self._options.formats):
             yield good.hall_seq, good.data
+
+    # --- months ---
+
+    async def rotate(self, month: str) -> Path:
+        """Go on in the file of a later month; the closed one. Every hall must be stored at its head, else Missing.
+
+        Until the rename nothing has happened; an error behind it stops the journal, and the next start goes on there.
+        """
+        await self.sweep(flush=True)
+        async with self._turn:
+            self._refuse_after_failure()
+            await self._mark()  # the new file knows the seal where it begins, and none before
+            closed, now_ms = self.path, self._now_ms()
+            new = await self._other(lambda db: rotation.begin(db, closed, month, now_ms))
+            try:
+                await self._switch(rotation.publish(new))
+            except BaseException as error:
+                self._failed = error
+                raise
+        return closed
+
+    async def _switch(self, path: Path) -> None:
+        """The writer to another file. It is examined like at a start, and its epoch raised."""
+        assert self._owner is not None, "a journal that is open has its lock"
+        before, mark_before = self._lane, self._mark_file
+        self.path, self._lane, tail, _, self._mark_file, _ = await opening.write_on(
+            path, self._owner, self.ballast, self._now_ms(), self._options
+        )
+        self.epoch, self._retries.lane, self._grown = tail.epoch, self._lane, 0
+        mark_before.close()
+        await before.close()
 
     # --- upkeep: after the acknowledgements, in hops of their own ---
 

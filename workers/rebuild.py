@@ -3,19 +3,32 @@
 from collections.abc import Callable
 from pathlib import Path
 
+import msgspec
+
 from core.hall import Hall
 from core.state import HallState
 from workers import fold, reading, recovery
 from workers.engine import Connection
 from workers.journal import SqliteJournal
 from workers.opening import Options
+from workers.verify import ERASED
 from workers.views import WIPE
+
+
+class Rebuilt(msgspec.Struct):
+    """The document of `journal rebuild --json`."""
+
+    v: int
+    rows: int
 
 
 async def rebuild(directory: Path, now_ms: Callable[[], int]) -> int:
     """Rows written. Facts are folded from the first one on: JournalDamaged where some were erased."""
     journal = await SqliteJournal.open(directory, now_ms=now_ms, options=Options(presize=0))
     try:
+        for path in recovery.files(directory):  # nothing is wiped that could not be made again
+            if await reading.once(path, lambda db: db.execute(ERASED).fetchone()[0]):
+                raise recovery.damaged(f"{path.name}: facts were erased, pictures cannot be made anew", directory)
         begins = (await reading.once(journal.path, recovery.origin)).seq
         await journal.alone(wipe)
         halls, seq = dict[str, Hall](), 0

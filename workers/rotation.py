@@ -113,3 +113,12 @@ def since(now_ms: int) -> dict[str, int]:
     """From when on notes, cases and conduct move along: notes 180 days, the others this year and the last."""
     year = int(recovery.month(now_ms)[:4]) - 1
     return {"notes_ms": now_ms - NOTES_DAYS * DAY_MS, "cases_ms": recovery.year_ms(year), "conduct_day": year * 10_000}
+
+
+def wanted(name: str, days: Iterable[int]) -> str:
+    """The month to go on in, once every hall's business day is in a later one than the file's. Empty: not yet."""
+    open_days = [day for day in days if day]
+    if not open_days:
+        return ""
+    month = f"{min(open_days) // 10_000}-{min(open_days) // 100 % 100:02}"
+    return month if name_of(month) > name else ""

@@ -130,7 +130,7 @@ def kept_batches(db: Connection) -> Iterator[list[Item]]:
         if short is None and long is None:
             if [row[0] for row in numbered] != list(range(first, last + 1)):
                 raise recovery.damaged(
-                    f"{name}: {len(items)} rows are left, nothing says that some were erased", "table batch"
+                    f"{name}: {len(items)} rows are left, nothing says some were erased", "table batch"
                 )
             whole = chain.seal(seal, head, chain.columns(items))
             good, linked = whole.crc == crc, whole.chain == link
@@ -175,14 +175,15 @@ def marks(db: Connection, slots: Sequence[mark.Mark | None]) -> Iterator[str]:
 
 def manifest_of(path: Path) -> Iterator[str]:
     """An archived month against its manifest."""
-    if path.parent.name != recovery.ARCHIVE:
+    if path.parent.name != recovery.ARCHIVE or path.suffix != ".db":
         return
     try:
         told: dict[str, Any] = json.loads(path.with_suffix(".json").read_text("utf-8"))
     except (OSError, ValueError):
         yield "no manifest beside it"
         return
-    if told.get("sha256") != digest_of(path):
+    part = path.with_name(path.name + ".part")  # erased, and cut short just before it took the name
+    if told.get("sha256") not in [digest_of(one) for one in (path, part) if one.exists()]:
         yield "not the file of its manifest (sha256 differs)"
 
 

@@ -64,6 +64,23 @@ class Words(dict[str, int]):
 
 
 @dataclass(slots=True)
+class Stats:
+    """Plain counters, read by whoever shows them. Seconds are of the writer thread's whole hop."""
+
+    commits: int = 0
+    facts: int = 0
+    bytes: int = 0
+    append_hops: int = 0
+    other_hops: int = 0
+    retries: dict[str, int] = field(default_factory=dict)
+    checkpoints: int = 0
+    checkpoint_seconds: float = 0.0
+    snapshots: int = 0
+    marks: int = 0
+    wal_bytes: int = 0
+
+
+@dataclass(slots=True)
 class Batch:
     """One transaction, ready to be written, and written again when the disk was full."""
 

@@ -1,0 +1,169 @@
+"""workers/erasure.py: short-lived facts are gone from the very bytes; long-lived ones and the chain stay provable."""
+
+import asyncio
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from core import record
+from core.facts import JournalErased
+from tests.test_recovery import NOW_MS, change, start
+from tests.test_rotation import OLD, rotated
+from workers import archive, engine, erasure, owner, recovery
+from workers.erasure import Month
+from workers.ports import JournalDamaged, Missing
+from workers.verify import verify
+
+DAY = erasure.day_ms("2026-12-01")
+assert DAY is not None
+
+
+def erase(directory: Path, *, dry_run: bool = False, day: int = DAY) -> erasure.Erased:
+    return asyncio.run(erasure.erase(directory, "2026-12-01", day, NOW_MS, dry_run=dry_run))
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> Path:
+    """A month that is archived and one in use. Every second fact of hall a is long-lived."""
+    rotated(tmp_path)
+    archive.archive(tmp_path)
+    return tmp_path
+
+
+def rows_of(path: Path) -> list[tuple[int, int]]:
+    with closing(engine.reader(path)) as db:
+        return db.execute("SELECT seq, kind FROM journal ORDER BY seq").fetchall()
+
+
+def test_a_dry_run_counts_and_changes_nothing(data: Path) -> None:
+    before = (data / recovery.ARCHIVE / OLD).read_bytes()
+    assert erase(data, dry_run=True).months == [Month("2026-11", 18, 3, {"a": 15, "b": 3})]
+    assert (data / recovery.ARCHIVE / OLD).read_bytes() == before
+
+
+def test_the_class_goes_from_rows_and_bytes_and_the_rest_is_proved(data: Path) -> None:
+    path = data / recovery.ARCHIVE / OLD
+    long = [row for row in rows_of(path) if row[1] >= 128]
+    assert b"fact 4" in path.read_bytes()
+    assert erase(data).months == [Month("2026-11", 18, 3, {"a": 15, "b": 3})]
+    assert rows_of(path) == long and long
+    assert b"fact 4" not in path.read_bytes(), "not even in free pages"
+    assert b"fact 5" in path.read_bytes()
+    assert archive.read_manifest(path).erased == 18
+    assert path.stat().st_mode & 0o777 == 0o444
+    assert verify(data) == []
+
+
+def test_a_fact_in_each_hall_says_how_many(data: Path) -> None:
+    erase(data)
+
+    async def told() -> dict[str, object]:
+        async with start(data) as journal:
+            begin = await journal.start()
+            found = {}
+            async for block in journal.replay_all(begin.after):
+                found.update({hall: record.decode(*row[1:3], row[6])[0] for hall, _, row in block if row.kind == 136})
+            return found
+
+    assert asyncio.run(told()) == {
+        "a": JournalErased("2026-12-01", 15, ("2026-11",)),
+        "b": JournalErased("2026-12-01", 3, ("2026-11",)),
+    }
+
+
+@pytest.mark.parametrize(
+    ("statement", "problem"),
+    [
+        ("UPDATE journal SET payload = x'66' WHERE seq = 2", "batch 1–11: chain differs"),
+        ("UPDATE batch SET short = zeroblob(32) WHERE last = 11", "batch 1–11: chain differs"),
+        ("UPDATE batch SET short = NULL WHERE last = 11", "batch 1–11: 5 rows are left, nothing says some were erased"),
+        ("DELETE FROM journal WHERE seq = 2", "batch 1–11: chain differs"),
+        ("DELETE FROM batch WHERE last = 22", "batch 23–33: 11 is the end before it"),
+        ("UPDATE batch SET epoch = 1 WHERE last = 22", "batch 12–22: chain differs"),
+        ("INSERT INTO journal SELECT 3, hall, hall_seq, at_ms, 5, v, device, boot, dseq, payload FROM journal LIMIT 1",
+         "batch 1–11: rows of an erased class are left"),
+    ],
+)  # fmt: skip
+def test_whatever_is_changed_after_erasure_is_found(data: Path, statement: str, problem: str) -> None:
+    erase(data)
+    path = data / recovery.ARCHIVE / OLD
+    path.chmod(0o644)
+    change(path, statement)
+    path.chmod(0o444)
+    found = verify(data)
+    assert f"{OLD}: {problem}" in found and len(found) >= 2, "the manifest tells as well"
+
+
+def test_an_erased_month_no_longer_replays_and_the_one_in_use_does(data: Path) -> None:
+    erase(data)
+
+    async def again() -> None:
+        async with start(data) as journal:
+            assert [block async for block in journal.replay_all((await journal.start()).after)]
+            with pytest.raises(JournalDamaged, match=r"erased|missing"):
+                [block async for block in journal.replay_all(0)]
+
+    asyncio.run(again())
+
+
+def test_erased_twice_is_erased_once(data: Path) -> None:
+    erase(data)
+    before = (data / recovery.ARCHIVE / OLD).read_bytes()
+    assert erase(data).months == []
+    assert (data / recovery.ARCHIVE / OLD).read_bytes() == before
+
+
+def test_only_closed_months_older_than_the_day(data: Path, tmp_path: Path) -> None:
+    assert erase(data, day=NOW_MS).months == []
+    rotated(tmp_path / "other")
+    assert erase(tmp_path / "other").months == [], "closed, but not archived yet"
+    with pytest.raises(Missing):
+        erase(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("step", ["take_out", "require_good", "put"])
+def test_cut_short_the_month_is_as_it_was_or_erased(data: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(erasure if step == "take_out" else archive, step, cut)
+        erase(data)
+    assert verify(data) == []
+    assert erase(data).months[0].facts == 18
+    assert verify(data) == []
+
+
+def test_cut_short_between_manifest_and_name_it_is_finished(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rename = Path.rename
+
+    def cut(path: Path, to: Path) -> Path:
+        if to.name == OLD:
+            raise KeyboardInterrupt
+        return rename(path, to)
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "rename", cut)
+        erase(data)
+    assert verify(data) == []
+    assert erase(data).months == [], "it had been erased; only its name was missing"
+    assert verify(data) == []
+    assert all(kind >= 128 for _, kind in rows_of(data / recovery.ARCHIVE / OLD))
+
+
+def test_a_damaged_month_or_one_in_use_is_not_touched(data: Path) -> None:
+    held = owner.take(data)
+    with pytest.raises(owner.Taken):
+        erase(data)
+    held.release()
+    path = data / recovery.ARCHIVE / OLD
+    path.chmod(0o644)
+    change(path, "UPDATE journal SET dseq = 77 WHERE seq = 5")
+    with pytest.raises(JournalDamaged):
+        erase(data)
+
+
+def test_days_are_days() -> None:
+    assert erasure.day_ms("1970-01-02") == 86_400_000
+    assert erasure.day_ms("2026-13-01") is None and erasure.day_ms("soon") is None
