@@ -5,7 +5,9 @@ from typing import Any
 import pytest
 
 from core import commands as c
+from core import commands_cases as cc
 from core import facts as f
+from core import facts_cases as k
 from core import facts_tickets as t
 from tests.halls import EXAMPLES, MIN, MORNING, changed, opened
 from workers.counts import NOTES, HallCounts, series
@@ -68,8 +70,23 @@ def test_a_visit_from_slip_to_rating() -> None:
     hall.commit()
     assert hall.total("evaluations", "si", "2") == 1 and hall.total("evaluations_channel", "qr") == 1
     assert hall.total("evaluations_rejected", "already_rated", "2") == 1
-    assert hall.total("evaluation_level_timestamp_seconds", "2") == (hall.at_ms - 4000) / 1000
     assert hall.seen("rating_delay_seconds")[0] == 1 and hall.total("cases_opened", "bad_review") == 1
+
+
+def test_findings_probes_and_the_end_of_a_case() -> None:
+    hall = Hall()
+    hall.ask(cc.RaiseFinding("R9", "service-si"), cc.RaiseFinding("weather", "service-si"))
+    hall.ask(cc.ProbeEvaluation("pad", 2), cc.ProbeEvaluation("keys4", 3, key=9))
+    hall.ask(cc.OpenCase("complaint"))
+    hall.desk.hall.state.cases[1].late = True
+    hall.counts.note(k.CaseClosed(1, in_time=False), hall.at_ms)
+    hall.counts.note(k.CaseReopened(1, "h", 2), hall.at_ms)
+    hall.commit()
+    assert hall.total("findings", "R9") == hall.total("findings", "other") == 1
+    assert hall.total("probe_timestamp_seconds", "pad") == (hall.at_ms - 4000) / 1000
+    assert hall.total("probe_failures", "keys4") == 1, "it has no such key"
+    assert hall.total("cases_opened", "complaint") == hall.total("cases_closed", "complaint", "no") == 1
+    assert hall.total("cases_reopened", "complaint") == 1
 
 
 def test_what_ends_a_ticket_has_its_service_and_outcome() -> None:

@@ -18,7 +18,7 @@ from workers.tallies import REASONS
 from workers.web.server import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
-OF_POLICY = ("hall", "service", "class", "zone", "version", "python", "sqlite")
+OF_POLICY = ("hall", "service", "class", "zone", "profile", "version", "python", "sqlite")
 SECRETS = ("9f9f", "staff-1", "A001", "kiosk-1", "caller-1", "ev-1")
 
 

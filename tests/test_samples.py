@@ -8,6 +8,7 @@ from types import SimpleNamespace
 import pytest
 
 from core import commands as c
+from core import commands_cases as cc
 from core.policy import ZonePart
 from core.state import HallState
 from tests.halls import MIN, POLICY, opened
@@ -46,6 +47,24 @@ def test_devices_by_kind_and_state() -> None:
     assert shown.value("jiaohao_devices", hall="h1", kind="board", state="degraded") == 1
     assert shown.value("jiaohao_devices", hall="h1", kind="caller", state="registered") == 2
     assert shown.value("jiaohao_hall_devices_offline", hall="h1") == 1
+
+
+def test_cases_and_findings_as_they_stand() -> None:
+    driven = opened()
+    driven.take()
+    call = driven.serve().call
+    driven.ask(c.SubmitEvaluation(level=1, call=call))
+    rated_ms = driven.at_ms
+    driven.ask(cc.RaiseFinding("R9", "service-si"))
+    driven.state.cases[1].overdue = ("verify",)
+    driven.at_ms += MIN
+    shown = Shown([driven.state], now_ms=driven.at_ms)
+    assert shown.value("jiaohao_cases_open", hall="h1", kind="bad_review") == 1
+    assert shown.value("jiaohao_cases_overdue", hall="h1", kind="bad_review", stage="verify") == 1
+    assert shown.value("jiaohao_hall_cases_overdue", hall="h1") == 1
+    assert shown.value("jiaohao_case_oldest_seconds", hall="h1", kind="bad_review") == 60
+    assert shown.value("jiaohao_evaluation_level_timestamp_seconds", hall="h1", level="1") == rated_ms / 1000
+    assert shown.value("jiaohao_findings_open", hall="h1", rule="R9") == 1
 
 
 def test_people_wait_in_the_zone_of_their_counter() -> None:

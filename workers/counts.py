@@ -9,11 +9,12 @@ from itertools import product
 from typing import Any, Final
 
 from core import facts as f
+from core import facts_cases as k
 from core import facts_tickets as t
 from core.fact import Fact
 from core.policy import Policy
 from core.state import HallState
-from workers.metrics import CHANNELS, COUNTED, HISTOGRAM, LEVEL, REJECTIONS
+from workers.metrics import CHANNELS, COUNTED, FINDINGS, HISTOGRAM, LEVEL, REJECTIONS
 from workers.tallies import Buckets
 
 Labels = tuple[str, ...]
@@ -39,7 +40,7 @@ class HallCounts:
 
     def learn(self, policy: Policy | None) -> None:
         """Every series of the policy at 0; those of an older one stay."""
-        named = {"service": (), "class": ()} if policy is None else _named(policy)
+        named = _named(policy)
         for name, spec in COUNTED.items():
             values = [found or named[label] for label, found in spec.labels.items() if label != "hall"]
             for labels in product(*values):
@@ -121,11 +122,14 @@ class HallCounts:
             self._stand(counter.counter, counter.state.name.lower(), now_ms)
 
 
-def _named(policy: Policy) -> dict[str, Labels]:
+def _named(policy: Policy | None) -> dict[str, Labels]:
     """The values of labels that a policy gives."""
+    if policy is None:
+        return {"service": (), "class": (), "profile": ()}
     return {
         "service": tuple(one.code for one in policy.services),
         "class": tuple(one.code for one in policy.classes),
+        "profile": tuple(one.id for one in policy.profiles),
     }
 
 
@@ -219,12 +223,10 @@ def _shown(counts: HallCounts, _: f.EvaluationShown, __: int) -> None:
     counts.add("evaluations_shown")
 
 
-def _rated(counts: HallCounts, fact: f.EvaluationSubmitted, at_ms: int) -> None:
-    level = LEVELS[fact.level]
-    counts.add("evaluations", fact.service, level)
+def _rated(counts: HallCounts, fact: f.EvaluationSubmitted, _: int) -> None:
+    counts.add("evaluations", fact.service, LEVELS[fact.level])
     counts.add("evaluations_channel", fact.channel if fact.channel in CHANNELS else "other")
     counts.see("rating_delay_seconds", fact.latency_ms / 1000)
-    counts.see("evaluation_level_timestamp_seconds", at_ms / 1000, level)
 
 
 def _rejected(counts: HallCounts, fact: f.EvaluationRejected, _: int) -> None:
@@ -242,6 +244,25 @@ def _defaulted(counts: HallCounts, _: f.EvaluationDefaulted, __: int) -> None:
 
 def _case_opened(counts: HallCounts, fact: f.CaseOpened, _: int) -> None:
     counts.add("cases_opened", fact.kind)
+
+
+def _case_closed(counts: HallCounts, fact: k.CaseClosed, _: int) -> None:
+    counts.add("cases_closed", counts.state.cases[fact.case].kind, "yes" if fact.in_time else "no")
+
+
+def _case_reopened(counts: HallCounts, fact: k.CaseReopened, _: int) -> None:
+    counts.add("cases_reopened", counts.state.cases[fact.case].kind)
+
+
+def _finding(counts: HallCounts, fact: k.FindingRaised, _: int) -> None:
+    counts.add("findings", fact.rule if fact.rule in FINDINGS else "other")
+
+
+def _probed(counts: HallCounts, fact: k.EvaluationProbed, at_ms: int) -> None:
+    if fact.ok:
+        counts.see("probe_timestamp_seconds", at_ms / 1000, fact.profile)
+    else:
+        counts.add("probe_failures", fact.profile)
 
 
 def _online(counts: HallCounts, fact: f.DeviceOnline, _: int) -> None:
@@ -290,6 +311,10 @@ NOTES: Final[dict[type[Fact], Callable[[HallCounts, Any, int], None]]] = {
     f.EvaluationExpired: _unrated,
     f.EvaluationDefaulted: _defaulted,
     f.CaseOpened: _case_opened,
+    k.CaseClosed: _case_closed,
+    k.CaseReopened: _case_reopened,
+    k.FindingRaised: _finding,
+    k.EvaluationProbed: _probed,
     f.StaffSignedOn: _at_counter,
     f.StaffSignedOff: _at_counter,
     f.CounterPaused: _at_counter,

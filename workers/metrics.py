@@ -6,11 +6,14 @@ ticket, a person, a counter or a device. Names are those of the exposition witho
 
 from typing import Final, NamedTuple
 
+from core.cases import STAGES
 from core.commands import TYPE_OF
+from core.conduct import RULES
 from core.counter import CounterState
 from core.device import DeviceState
 from core.facts import KINDS
 from core.refusals import Refusal
+from core.rules_watch import LIMITS
 from core.ticket import OPEN
 from devices.profiles import ALLOWED
 from workers.logs import LEVELS
@@ -33,6 +36,8 @@ LEVEL_OR_NONE: Final = ("none", *LEVEL)
 OUTCOMES: Final = ("served", "abandoned", "cancelled", "expired")
 CHANNELS: Final = ("device", "pad", "qr", "self_service", "web", "other")
 KINDS_OF_CASE: Final = ("bad_review", "complaint", "assist", "inspection")
+YES_NO: Final = ("yes", "no")
+FINDINGS: Final = (*RULES, *LIMITS, "R9", "CUSUM", "posting_short", "no_letter", "handover_gap", "other")
 PRINTS: Final = ("printed", "failed")
 ANNOUNCED: Final = ("announced", "failed")
 DEVICE_STATES: Final = tuple(one.name.lower() for one in DeviceState if one is not DeviceState.RETIRED)
@@ -142,6 +147,7 @@ FLEET_GAUGES: Final[dict[str, Name]] = {
     "hall_open": Name(GAUGE, "1 while the business day is open.", OF_HALL),
     "hall_counters_open": Name(GAUGE, "Counters with a clerk.", OF_HALL),
     "hall_devices_offline": Name(GAUGE, "Devices offline.", OF_HALL),
+    "hall_cases_overdue": Name(GAUGE, "Open cases with a stage overdue.", OF_HALL),
     "hall_last_fact_timestamp_seconds": Name(GAUGE, "Time of the last fact.", OF_HALL),
 }
 STANDING: Final[dict[str, Name]] = {  # read from the state when asked
@@ -152,6 +158,13 @@ STANDING: Final[dict[str, Name]] = {  # read from the state when asked
     "zone_waiting": Name(GAUGE, "Tickets waiting for counters of the zone.", {"hall": (), "zone": ()}),
     "zone_seats": Name(GAUGE, "Seats of the zone.", {"hall": (), "zone": ()}),
     "devices": Name(GAUGE, "Devices.", OF_DEVICES | {"state": DEVICE_STATES}),
+    "cases_open": Name(GAUGE, "Open cases.", OF_CASES),
+    "cases_overdue": Name(GAUGE, "Open cases whose stage was not done in time.", OF_CASES | {"stage": STAGES}),
+    "case_oldest_seconds": Name(GAUGE, "Age of the oldest open case.", OF_CASES),
+    "findings_open": Name(GAUGE, "Findings that nobody has reviewed.", OF_HALL | {"rule": FINDINGS}),
+    "evaluation_level_timestamp_seconds": Name(
+        GAUGE, "Time of the last rating of the level; 0: none.", OF_HALL | {"level": LEVEL}
+    ),
     "overtaken": Name(COUNTER, "Earlier visitors passed by a ranked call, within their bound.", OF_HALL),
     "overtake_bound_broken": Name(COUNTER, "Passed beyond the bound: must stay 0.", OF_HALL),
     "rank_argmax_wrong": Name(COUNTER, "Calls that were not the first in rank: must stay 0.", OF_HALL),
@@ -184,11 +197,13 @@ COUNTED: Final[dict[str, Name]] = {  # fed by durable facts, from the start of t
         "Ratings that could not be counted.",
         {"hall": (), "reason": REJECTIONS, "level": LEVEL_OR_NONE},
     ),
-    "evaluation_level_timestamp_seconds": Name(
-        GAUGE, "Last rating of the level since the start; 0: none.", OF_HALL | {"level": LEVEL}
-    ),
     "rating_delay_seconds": Name(HISTOGRAM, "Prompt until rating.", OF_HALL, DELAY),
     "cases_opened": Name(COUNTER, "Cases opened.", OF_CASES),
+    "cases_closed": Name(COUNTER, "Cases closed, in time or not.", OF_CASES | {"in_time": YES_NO}),
+    "cases_reopened": Name(COUNTER, "Cases opened again.", OF_CASES),
+    "findings": Name(COUNTER, "Findings raised.", OF_HALL | {"rule": FINDINGS}),
+    "probe_timestamp_seconds": Name(GAUGE, "Last good probe since the start; 0: none.", OF_HALL | {"profile": ()}),
+    "probe_failures": Name(COUNTER, "Synthetic ratings that could not be given.", OF_HALL | {"profile": ()}),
     "device_restarts": Name(COUNTER, "Devices that came back with another boot.", OF_DEVICES),
     "device_resent": Name(COUNTER, "Messages of devices that were known already.", OF_DEVICES),
     "device_faults": Name(COUNTER, "Faults that devices reported.", OF_DEVICES),

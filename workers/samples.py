@@ -10,6 +10,8 @@ from itertools import product
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple
 
+from core.cases import STAGES, CaseState
+from core.conduct import FindingState
 from core.counter import CounterState
 from core.device import DeviceState
 from core.facts import KINDS
@@ -20,7 +22,17 @@ from workers import counts, engine, logs
 from workers.desk import Desk
 from workers.journal import SqliteJournal
 from workers.link import Link
-from workers.metrics import CLASSES, DEVICE_STATES, OUTBOX_EFFECTS, PAGES, REFUSED_PAGES, ROUTES
+from workers.metrics import (
+    CLASSES,
+    DEVICE_STATES,
+    FINDINGS,
+    KINDS_OF_CASE,
+    LEVEL,
+    OUTBOX_EFFECTS,
+    PAGES,
+    REFUSED_PAGES,
+    ROUTES,
+)
 from workers.outbox import MqttOutbox
 from workers.tallies import Buckets, Tallies
 
@@ -216,6 +228,10 @@ def of_fleet(state: HallState, seen: Look) -> Iterator[tuple[str, float]]:
     yield "hall_open", float(state.day_is_open)
     yield "hall_counters_open", sum(one.state is not CounterState.CLOSED for one in state.counters.values())
     yield "hall_devices_offline", sum(one.state is DeviceState.OFFLINE for one in state.devices.values())
+    yield (
+        "hall_cases_overdue",
+        sum(bool(one.overdue) for one in state.cases.values() if one.state is not CaseState.CLOSED),
+    )
     yield "hall_last_fact_timestamp_seconds", state.at_ms / 1000
 
 
@@ -230,6 +246,8 @@ def of_hall(desk: Desk, seen: Look, now_ms: int) -> Iterator[tuple[str, Labels, 
     yield from _of_counters(state)
     yield from _of_devices(state)
     yield from _of_zones(state, seen)
+    yield from _of_cases(state, now_ms)
+    yield from _of_ratings(state)
     yield from _of_ranking(desk)
     desk.counts.stand(max(now_ms, state.at_ms))
     yield from counts.series(desk.counts)
@@ -266,6 +284,33 @@ def _of_zones(state: HallState, seen: Look) -> Samples:
         waiting = sum(count for service, count in seen.waiting.items() if zone_of.get(service) == zone)
         yield "zone_waiting", (zone,), waiting
         yield "zone_seats", (zone,), seats
+
+
+def _of_cases(state: HallState, now_ms: int) -> Samples:
+    found, oldest_s = dict.fromkeys(KINDS_OF_CASE, 0), dict.fromkeys(KINDS_OF_CASE, 0.0)
+    overdue = dict.fromkeys(product(KINDS_OF_CASE, STAGES), 0)
+    for case in state.cases.values():
+        if case.state is not CaseState.CLOSED:
+            found[case.kind] += 1
+            oldest_s[case.kind] = max(oldest_s[case.kind], (now_ms - case.opened_ms) / 1000)
+            for stage in case.overdue:
+                overdue[case.kind, stage] += 1
+    for kind, count in found.items():
+        yield "cases_open", (kind,), count
+        yield "case_oldest_seconds", (kind,), oldest_s[kind]
+    for labels, count in overdue.items():
+        yield "cases_overdue", labels, count
+
+
+def _of_ratings(state: HallState) -> Samples:
+    for level in LEVEL:
+        yield "evaluation_level_timestamp_seconds", (level,), state.level_ms.get(int(level), 0) / 1000
+    found = dict.fromkeys(FINDINGS, 0)
+    for finding in state.findings.values():
+        if finding.state is FindingState.RAISED:
+            found[finding.rule if finding.rule in FINDINGS else "other"] += 1
+    for rule, count in found.items():
+        yield "findings_open", (rule,), count
 
 
 def _of_ranking(desk: Desk) -> Samples:
