@@ -76,7 +76,7 @@ def test_a_visit_from_slip_to_rating() -> None:
 def test_findings_probes_and_the_end_of_a_case() -> None:
     hall = Hall()
     hall.ask(cc.RaiseFinding("R9", "service-si"), cc.RaiseFinding("weather", "service-si"))
-    hall.ask(cc.ProbeEvaluation("pad", 2), cc.ProbeEvaluation("keys4", 3, key=9))
+    hall.ask(cc.ProbeEvaluation("pad", 2), cc.ProbeEvaluation("keys4", 4, key=3))
     hall.ask(cc.OpenCase("complaint"))
     hall.desk.hall.state.cases[1].late = True
     hall.counts.note(k.CaseClosed(1, in_time=False), hall.at_ms)
@@ -84,7 +84,7 @@ def test_findings_probes_and_the_end_of_a_case() -> None:
     hall.commit()
     assert hall.total("findings", "R9") == hall.total("findings", "other") == 1
     assert hall.total("probe_timestamp_seconds", "pad") == (hall.at_ms - 4000) / 1000
-    assert hall.total("probe_failures", "keys4") == 1, "it has no such key"
+    assert hall.total("probe_failures", "keys4") == 1, "its key 3 says 5"
     assert hall.total("cases_opened", "complaint") == hall.total("cases_closed", "complaint", "no") == 1
     assert hall.total("cases_reopened", "complaint") == 1
 

@@ -13,6 +13,7 @@ from core import facts_cases as k
 from core import facts_tickets as t
 from core.fact import Fact
 from core.policy import Policy
+from core.rules_appeals import PAGE
 from core.state import HallState
 from workers.metrics import CHANNELS, COUNTED, FINDINGS, HISTOGRAM, LEVEL, REJECTIONS
 from workers.tallies import Buckets
@@ -125,11 +126,11 @@ class HallCounts:
 def _named(policy: Policy | None) -> dict[str, Labels]:
     """The values of labels that a policy gives."""
     if policy is None:
-        return {"service": (), "class": (), "profile": ()}
+        return {"service": (), "class": (), "profile": (PAGE,)}
     return {
         "service": tuple(one.code for one in policy.services),
         "class": tuple(one.code for one in policy.classes),
-        "profile": tuple(one.id for one in policy.profiles),
+        "profile": (*(one.id for one in policy.profiles), PAGE),
     }
 
 
