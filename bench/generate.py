@@ -33,6 +33,7 @@ class Asked(msgspec.Struct, frozen=True):
     unacked: int = 500
     seconds: float = 60.0
     watch: str = ""
+    rest_s: float = 0.2  # between what comes before and the clock
 
 
 class Generated(msgspec.Struct, frozen=True):
@@ -106,7 +107,7 @@ async def generate(asked: Asked) -> Generated:
     start_ns = await _start()
     if before:
         await _send(asked, [[one[1] for one in lane] for lane in before], "before", 500)
-        start_ns = max(start_ns, time.monotonic_ns() + 200_000_000)
+        start_ns = max(start_ns, time.monotonic_ns() + int(asked.rest_s * 1e9))
     lanes = await _connect(asked, [[one[1] for one in lane] for lane in timed], "timed", asked.unacked)
     schedule = Schedule(lanes, timed, watch, echo)
     since, cpu = time.monotonic(), time.process_time()

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
+import msgspec
+
 from bench import pairs, plan, runs
 from bench.generate import Asked
 from bench.pairs import Gate, Options, Report
@@ -18,6 +20,8 @@ from bench.rush import presses
 
 RATE: Final = 2_000
 SECONDS: Final = 4.0
+DESKS: Final = 1_000  # that press, so that each gets through a visit in a run
+SETTLED: Final = 3_000  # messages a second that are surely folded before the clock starts
 PAIRS: Final = 5
 HALLS: Final = (1, 10, 100, 1_000)
 WAITING: Final = (100, 1_000, 10_000, 100_000)
@@ -43,12 +47,15 @@ class Bench:
 
     def _run(self, halls: int, counters: int, services: int, waiting: int, kind: str) -> float:
         file, made = self._plan(halls, counters, services)
+        before = sum(map(len, made.before))
+        asked = Asked("", str(file), seconds=self.seconds + 60, rest_s=0.2 + before / SETTLED)
         with runs.workplace() as place, runs.broker(MOSQUITTO, place) as url:
             setup = Setup(
                 url,
                 str(place / "data"),
                 kind=kind,
-                warm=sum(map(len, made.before)),
+                warm=before,
+                count=made.events,
                 halls=halls,
                 counters=counters,
                 services=services,
@@ -56,12 +63,11 @@ class Bench:
                 seconds=300,
             )
             with runs.dispatcher(setup) as subject:
-                with runs.generator(Asked(url, str(file), seconds=self.seconds + 60)) as load:
+                with runs.generator(msgspec.structs.replace(asked, url=url)) as load:
                     subject.ready()
                     load.ready()
                     load.tell("0")
                     sent = runs.generated(load)
-                subject.tell("stop")
                 done = runs.done(subject)
             self.wrong += runs.examine(place / "data", made.causes, done.digests)
         self.wrong += Wrong(lost=max(0, sent.sent - done.received))
@@ -77,7 +83,7 @@ class Bench:
             made = plan.presses(
                 presses(
                     halls=halls,
-                    counters=counters,
+                    counters=max(1, min(counters, DESKS // halls)),
                     services=services,
                     rate=RATE,
                     seconds=self.seconds,
