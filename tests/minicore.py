@@ -17,6 +17,7 @@ from core import policy
 from core.hall import Hall
 from core.state import HallState
 from devices import topics, wire
+from devices.client import Device
 from tests.scripted import until
 from workers.desk import Desk
 from workers.ports import Outgoing, Row
@@ -176,3 +177,10 @@ async def eventually(condition: Callable[[], object], seconds: float = 10) -> No
     """Waits for it; a failure names the line of the test."""
     async with asyncio.timeout(seconds):
         await until(condition)
+
+
+async def heard_all(device: Device, core: Core) -> None:
+    """All that the device has sent so far has come: what it says now comes after it."""
+    mark = f"mark{len(core.states)}"
+    device.report((mark,))
+    await eventually(lambda: any(state["faults"] == [mark] for _, state in core.states if "faults" in state))

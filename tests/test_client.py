@@ -15,7 +15,7 @@ from devices.client import Device, SwitchedOff
 from devices.flight import Timing
 from devices.outbox import MemoryOutbox, SqliteOutbox
 from tests.brokers import RunningBroker
-from tests.minicore import HALL, Core, core_at, done, eventually, silent
+from tests.minicore import HALL, Core, core_at, done, eventually, heard_all, silent
 from tests.scripted import play
 
 QUICK = Timing(resend_s=0.15, resend_max_s=0.3, keep_s=0.3, backoff_s=0.02, backoff_max_s=0.1)
@@ -39,13 +39,6 @@ async def at_work(broker: RunningBroker, **more: Any) -> AsyncIterator[tuple[Dev
 
 def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
     play(scenario, 20)
-
-
-async def heard_all(device: Device, core: Core) -> None:
-    """All that the device has sent so far has come: what it says now comes after it."""
-    mark = f"mark{len(core.states)}"
-    device.report((mark,))
-    await eventually(lambda: any(state["faults"] == [mark] for _, state in core.states if "faults" in state))
 
 
 def test_a_command_is_answered(broker: RunningBroker) -> None:

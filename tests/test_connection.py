@@ -123,7 +123,7 @@ def test_cancelling_run_ends_the_iteration_and_the_connection() -> None:
                 peer = await broker.accept()
                 await peer.greet()
                 await until(lambda: link.lives)
-                consumer = asyncio.create_task(anext(aiter(link.batches()), "the end"))  # type: ignore[arg-type]
+                consumer = asyncio.create_task(anext(aiter(link.batches()), "the end"))
                 await asyncio.sleep(0)
             assert await consumer == "the end"
             await peer.until_closed()
@@ -135,7 +135,7 @@ def test_our_own_mistake_ends_the_run(caplog: pytest.LogCaptureFixture) -> None:
     async def scenario() -> None:
         async with ScriptedBroker() as broker:
             link = ObservedLink(broker.url)
-            link.on_live = lambda _: 1 / 0  # type: ignore[assignment,return-value]
+            link.on_live = lambda _: 1 / 0
             task = asyncio.create_task(link.run())
             peer = await broker.accept()
             await peer.greet()
@@ -194,7 +194,7 @@ def test_drain_ends_with_the_reader_though_nothing_else_stirs() -> None:
             for _ in range(5):
                 await asyncio.sleep(0)
             assert link.state is State.DRAINING, "the last effects may not be emitted yet"
-            assert await anext(aiter(link.batches()), None) is None  # type: ignore[call-overload]
+            assert await anext(aiter(link.batches()), None) is None
             async with asyncio.timeout(1):
                 await draining
             await peer.until_closed()

@@ -201,7 +201,7 @@ def test_nudge_yields_an_empty_batch_once() -> None:
             assert empty == ()
             await link.settle(())
             peer.publish(1)
-            assert len(await anext(batches)) == 1  # type: ignore[arg-type]
+            assert len(await anext(batches)) == 1
 
     play(scenario)
 

@@ -153,7 +153,7 @@ def test_a_new_process_is_not_taken_for_another(broker: RunningBroker) -> None:
                 await until(lambda link=link: link._probed)
                 before = link._heard
                 await anext_or_heard(link, before)
-                link._transport.abort()  # type: ignore[union-attr]
+                link._transport.abort()
                 await until(lambda link=link: len(link.lives) == 2)
                 await anext_or_heard(link, link._heard)
             assert not any("another" in one for one in link.downs)

@@ -53,7 +53,7 @@ def test_a_forbidden_publish_is_not_ready_and_told() -> None:
     async def scenario() -> None:
         async with session() as (link, peer, _):
             told: list[tuple[object, str]] = []
-            link._sender.published = lambda token, refusal: told.append((token, refusal))  # type: ignore[method-assign]
+            link._sender.published = lambda token, refusal: told.append((token, refusal))
             link.publish(MARKER, b"", False, "token")
             packet = await peer.expect(mqtt5.PublishPacket)
             peer.send(mqtt5.PubAckPacket(packet.packet_id, reason_code=mqtt5.PubAckReasonCode.NOT_AUTHORIZED))

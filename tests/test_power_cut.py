@@ -177,7 +177,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Iterator[Disk]:
 
 async def run_until_cut(directory: Path, disk: Disk, seed: int, pragma: str) -> int:
     """Append, snapshot and checkpoint until the power goes; the last n that was acknowledged."""
-    disk.__init__()  # type: ignore[misc] # a new disk under the same shim
+    disk.__init__()
     chance = disk.chance = random.Random(seed)
     disk.survivors = chance.choice([0.0, 0.5, 0.9])
     options = Options(presize=chance.choice([0, 200_000]), checkpoint=150_000, mark_every_s=0.01)

@@ -24,7 +24,7 @@ def a_simulator(broker: RunningBroker, rules: policy.Policy, **more: object) -> 
     clock = hall_clock(SPEED)
     habits = Habits(visits_day=1_500, kiosks=2, no_show=0.2, hold=0.2, transfer=0.2, double_press=0.2)
     settings = {"seed": 7, "speed": SPEED, "now_ms": clock, "habits": habits, **more}
-    return Simulator(rules, f"mqtt://127.0.0.1:{broker.port}", **settings)  # type: ignore[arg-type]
+    return Simulator(rules, f"mqtt://127.0.0.1:{broker.port}", **settings)
 
 
 def held_against(core: RealCore, sim: Simulator) -> tuple[int, list[str], list[str]]:
@@ -79,7 +79,7 @@ def test_a_hall_of_faulty_devices(iotcore_broker: RunningBroker) -> None:
         sim = a_simulator(iotcore_broker, rules, faults=OFTEN)
         async with real_core_at(iotcore_broker.port, rules, sim.floor.now_ms) as core:
             running = asyncio.create_task(sim.run())
-            reboots = lambda: len({(device, boot) for device, boot, _ in sim.tally.acked}) - len(sim.units)  # noqa: E731
+            reboots = lambda: len({(device, boot) for device, boot, _ in sim.tally.acked}) - len(sim.units)  # noqa: E731 - asked again and again
             await eventually(lambda: core.desk.tallies.duplicates > 3 and sim.tally.called > 3 and reboots() > 3, 20)
             sim.stop()
             await running
