@@ -29,6 +29,7 @@ from workers.door import Door
 from workers.journal import Listener, SqliteJournal
 from workers.link import Link
 from workers.link_settings import LinkSettings
+from workers.months import Months
 from workers.notify import notifier
 from workers.opening import Options
 from workers.outbox import MqttOutbox
@@ -79,7 +80,12 @@ class App:
             self.log.info(logs.STOP)
 
     def _options(self) -> Options:
-        return Options(checkpoint=self.settings.journal.checkpoint_wal_mb << 20)
+        chosen = self.settings.journal
+        return Options(
+            checkpoint=chosen.checkpoint_wal_mb << 20,
+            ballast=chosen.ballast_mb << 20,
+            min_free=chosen.min_free_mb << 20,
+        )
 
     async def _recover(self, policies: list[Policy]) -> None:
         started = time.perf_counter()
@@ -107,9 +113,11 @@ class App:
         await self.web.start()
         self.log.info(logs.LISTENING, url=self.web.url)
         self.notify.status("recovered, waiting for the broker")
+        self.months.archive()
         try:
             await self._tasks()
         finally:
+            await self.months.close()
             await self.web.stop()
 
     def _wire(self) -> None:
@@ -134,6 +142,9 @@ class App:
             door=Door(link.nudge),
             speed=self.clock.speed,
         )
+        for desk in self.dispatcher.desks.values():
+            desk.touched = self.journal.views.of(desk.hall.state)
+        self.months = Months(self.journal, self.dispatcher.desks, heard=self.outbox.heard, log=self.log)
         self.site = self._site()
         self.web = Web(
             self.settings.web.listen,
@@ -313,10 +324,13 @@ class App:
     async def _upkeep(self, idle: bool) -> None:
         """After the acknowledgements: a checkpoint, marks, and at most one hall's snapshot."""
         await self.journal.maybe_checkpoint(idle)
+        await self.journal.sweep()
         if not idle and time.monotonic() < self._rounds_at:
             return
         self._rounds_at = time.monotonic() + BEAT_S  # the rest goes over all halls
         self.journal.save_marks(self.outbox.marks())
+        if await self.months.turn(idle):
+            return
         desks = self.dispatcher.desks
         if time.monotonic() - self._snapshot_at > HOUR_S:
             self._snapshot_at = time.monotonic()

@@ -26,6 +26,7 @@ from workers.audit import Audit
 from workers.counts import HallCounts
 from workers.ports import Letter, Outgoing, Part, Row
 from workers.tallies import Tallies
+from workers.views import Touched
 
 NOBODY: Final = ("", "", 0)
 LETTER_MAX: Final = 1024
@@ -63,6 +64,7 @@ class Desk:
         "pressed",
         "since_snapshot",
         "tallies",
+        "touched",
     )
 
     def __init__(self, hall: Hall, tallies: Tallies) -> None:
@@ -72,6 +74,7 @@ class Desk:
         self.counts = HallCounts(hall.state)
         self.pressed: dict[int, int] = {}  # counter -> when its call was received, until its screen is drawn
         self.since_snapshot = 0
+        self.touched: Touched | None = None  # where the rows of its tables are looked after
         self._rows: list[Row] = []
         self._start = hall.state.n
         self._letters: list[Letter] = []
@@ -209,6 +212,8 @@ class Desk:
         self.counts.note(fact, at_ms)
         hall.evolve(fact, at_ms, cause)
         hall.react(fact, cause)
+        if self.touched is not None:
+            self.touched.note(fact, at_ms)
         kind, v, payload = record.encode(fact, cause)
         device, boot, seq = NOBODY if cause is None else cause[:3]
         self._rows.append(Row(at_ms, kind, v, device, boot, seq, payload))

@@ -46,12 +46,14 @@ class BrokerSection(Section, frozen=True):
 
 
 class JournalSection(Section, frozen=True):
-    """The journal. `synchronous` is FULL and not a setting."""
+    """The journal. `synchronous` is FULL and not a setting. `ballast_mb` is given up when the disk is full."""
 
     dir: str = "data"
     batch_max: Annotated[int, Meta(ge=1, le=2000)] = 1000
     checkpoint_wal_mb: Positive = 16
     snapshot_every: Positive = 200_000
+    ballast_mb: Annotated[int, Meta(ge=0)] = 64
+    min_free_mb: Annotated[int, Meta(ge=0)] = 512
 
 
 class InboxSection(Section, frozen=True):
