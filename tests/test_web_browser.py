@@ -9,7 +9,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from core import facts as f
 from core import facts_tickets as t
-from tests.browser.hall import HALL, ServedHall, a_policy, served_hall
+from tests.browser.hall import HALL, ServedHall, hall_at_work
 from tests.browser.visitor import accessible, chromium, picture, small_targets, visiting
 from workers.web.texts import CATALOGUES
 
@@ -27,14 +27,7 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def hall(tmp_path: Path) -> Iterator[ServedHall]:
-    """Staff at every counter, twenty people waiting, three called."""
-    with served_hall(tmp_path) as one:
-        for no in range(1, 7):
-            one.clerk(no, "staff.sign_on", staff=f"P{no:03d}")
-        for at in range(20):
-            one.take(f"s0{at % 6 + 1}")
-        for no in (1, 2, 3):
-            one.clerk(no, "ticket.call_next")
+    with hall_at_work(tmp_path) as one:
         yield one
 
 
@@ -268,113 +261,3 @@ def test_each_level_from_a_phone_counts_once(browser: Browser, hall: ServedHall)
         assert accessible(wrong) == []
     assert rated(hall) == [(level, "qr") for level in (1, 2, 3, 4, 5)]
     assert hall.facts(f.EvaluationSubmitted)[0].options == ("speed",)
-
-
-# The guide and the operator.
-
-
-def test_a_guide_finds_takes_moves_and_changes_the_class(browser: Browser, hall: ServedHall) -> None:
-    with visiting(browser, hall) as visitor:
-        page = visitor.open("/guide", "guide")
-        page.locator("#services tr").first.wait_for()
-        page.locator("#number").fill("a004")
-        page.keyboard.press("Enter")
-        expect(page.locator("#ahead")).to_contain_text("前面 2 人:A002 A003")
-        picture(page, "guide-zh", whole=True)
-        assert accessible(page) == [] and small_targets(page, 48) == []
-        page.locator("#class").select_option("care")
-        page.locator(".take[data-service='s02']").click()
-        expect(page.locator("#said")).to_contain_text("B005")
-        expect(page.locator("#found p").first).to_contain_text("B005")
-        page.locator("#to-class").select_option("green")
-        page.locator("#reclass").click()
-        expect(page.locator("#found p").first).to_contain_text("绿色通道")
-        page.locator("#found select").first.select_option("s03")
-        page.locator("#move").click()
-        expect(page.locator("#found p").first).to_contain_text("税务")
-        page.locator("#number").fill("Z999")
-        page.keyboard.press("Enter")
-        expect(page.locator("#found")).to_contain_text("没有这个号")
-
-
-def test_an_operator_sees_the_hall_move_and_a_clerk_does_not(browser: Browser, hall: ServedHall) -> None:
-    with visiting(browser, hall, viewport={"width": 1600, "height": 1000}) as visitor:
-        page = visitor.open("/ops", "operator")
-        waiting = page.locator("[data-tile='ops.waiting']")
-        expect(waiting).to_have_text("17")
-        hall.take("s01")
-        expect(waiting).to_have_text("18")
-        expect(page.locator("#chart-waiting polyline")).to_have_count(2, timeout=20_000)
-        expect(page.locator("#chart-oldest polyline")).to_have_count(1)
-        expect(page.locator("#counters tr")).to_have_count(6)
-        expect(page.locator("#ready")).to_contain_text("✓ broker")
-        picture(page, "ops-zh", whole=True)
-        assert accessible(page) == [] and small_targets(page, 48) == []
-    with visiting(browser, hall, complains=True) as clerk:
-        page = clerk.open("/ops", "clerk")
-        expect(page.locator("#text")).to_have_text(CATALOGUES["zh"]["error.forbidden"])
-        picture(page, "refused-zh")
-        assert accessible(page) == []
-    with visiting(browser, hall) as nobody:
-        page = nobody.open("/ops?lang=en")
-        expect(page.locator("#token")).to_be_visible()
-        picture(page, "login")
-        assert accessible(page) == [] and small_targets(page, 48) == []
-
-
-@pytest.mark.parametrize(
-    ("path", "role", "heading"),
-    [
-        ("/", "", "home.title"),
-        ("/login", "", "login.title"),
-        (f"/board/{HALL}", "", "board.title"),
-        (CONSOLE, "clerk", "console.title"),
-        ("/pad/ev-02", "device", "pad.idle"),
-        ("/guide", "guide", "guide.title"),
-        ("/ops", "auditor", "ops.title"),
-    ],
-)
-def test_every_page_speaks_both_languages(
-    browser: Browser, hall: ServedHall, path: str, role: str, heading: str
-) -> None:
-    with visiting(browser, hall) as visitor:
-        page = visitor.open(path, role)
-        expect(page.locator("h1:visible").first).to_have_text(CATALOGUES["zh"][heading])
-        page.locator("#language").click()
-        expect(page.locator("h1:visible").first).to_have_text(CATALOGUES["en"][heading])
-        assert page.locator("html").get_attribute("lang") == "en"
-        page.wait_for_timeout(300)
-        picture(page, f"{heading.partition('.')[0]}-en")
-        assert accessible(page) == []
-
-
-def test_pages_load_soon_in_a_full_hall(browser: Browser, tmp_path: Path) -> None:
-    """500 people waiting, 60 counters."""
-    with served_hall(tmp_path, a_policy(counters=60, services=30)) as hall:
-        for no in range(1, 61):
-            hall.clerk(no, "staff.sign_on", staff=f"P{no:03d}")
-        for at in range(560):
-            hall.take(f"s{at % 30 + 1:02d}")
-        for no in range(1, 61):
-            hall.clerk(no, "ticket.call_next")
-        for path, role, ready in (
-            (f"/board/{HALL}", "", "#calls li"),
-            (CONSOLE, "clerk", "#rows li"),
-            ("/guide", "guide", "#services tr"),
-            ("/ops", "operator", "#counters tr"),
-        ):
-            with visiting(browser, hall, viewport=BIG) as visitor:
-                page = visitor.open(path, role)
-                page.locator(ready).first.wait_for()
-                took = page.evaluate("performance.now()")
-                page.reload()
-                page.locator(ready).first.wait_for()
-                took = min(took, page.evaluate("performance.now()"))
-                print(f"{path} {took:.0f} ms")
-                if path.startswith("/board"):
-                    low = page.evaluate(
-                        "document.querySelector('#waiting').getBoundingClientRect().bottom - innerHeight"
-                    )
-                    assert low <= 0, "nothing is cut off"
-                picture(page, f"full-{path.split('/')[1].partition('?')[0]}")
-                assert took < 1000

@@ -244,7 +244,7 @@ def test_a_token_may_ask_once_a_second() -> None:
 
 
 def test_a_loop_that_does_not_answer_is_not_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("workers.web.commands_api.ANSWER_S", 0.05)
+    monkeypatch.setattr("workers.web.gate.ANSWER_S", 0.05)
 
     async def scenario(around: Around) -> None:
         wake, around.site.door.wake = around.site.door.wake, lambda: None

@@ -10,7 +10,7 @@ from workers.web.server import CSP
 from workers.web.site import Limit
 from workers.web.texts import CATALOGUES
 
-STAFF = ("console", "guide", "ops", "pad")
+STAFF = ("console", "guide", "ops", "pad", "cases")
 
 
 def test_everybody_sees_the_board_and_nothing_of_the_staff() -> None:

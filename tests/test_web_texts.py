@@ -6,7 +6,7 @@ from string import Formatter
 
 import pytest
 
-from core.evaluation import EvaluationState
+from core.cases import STAGES, CaseState
 from core.refusals import Refusal
 from core.ticket import State
 from devices.pictures import STATUS
@@ -29,8 +29,8 @@ def test_both_have_the_same_keys_and_the_same_blanks() -> None:
 def test_every_reason_and_state_has_its_words() -> None:
     wanted = {f"refused.{reason}" for reason in Refusal} | {f"status.{status}" for status in STATUS.values()}
     wanted |= {f"state.{state.name.lower()}" for state in State} | {f"options.{one}" for one in OPTIONS}
+    wanted |= {f"case.{state.name.lower()}" for state in CaseState} | {f"stage.{stage}" for stage in STAGES}
     assert wanted <= ZH.keys()
-    assert len(EvaluationState) == 4
 
 
 @pytest.mark.parametrize("path", sorted(STATIC.glob("*.*")), ids=lambda path: path.name)

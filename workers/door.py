@@ -10,7 +10,7 @@ from typing import Any, Final, NamedTuple, Protocol, TypeVar
 
 from core import commands as c
 from core.effects import Effects
-from core.fact import Fact
+from core.fact import Cause, Fact
 from core.refusals import Refusal
 from devices import wire
 from workers.desk import Desk
@@ -62,6 +62,17 @@ class Door:
                 return wire.Result(0, refused=str(Refusal.DEVICE_UNKNOWN), keep=True)
             found = desk.submit(device, payload, at_ms)
             return wire.Result(0, refused=str(Refusal.BAD_FIELD)) if found is None else found
+
+        return await self._enter(hall, decide)
+
+    async def perform(self, hall: str, cause: Cause, command: c.Command) -> wire.Result:
+        """A command of a person without a device, under a number: its answer, after the commit."""
+
+        def decide(desks: Desks, at_ms: int) -> wire.Result:
+            desk = desks.get(hall)
+            if desk is None:
+                return wire.Result(cause.seq, refused=str(Refusal.WRONG_HALL), keep=True)
+            return desk.perform(cause, command, at_ms)
 
         return await self._enter(hall, decide)
 

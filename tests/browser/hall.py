@@ -114,6 +114,16 @@ class ServedHall:
         """What the clerk of a counter does."""
         return self.say("clerk", f"caller-{counter:02d}", {"type": kind, **more})
 
+    def replayed(self, n: int) -> str:
+        """The digest of the journal folded anew, up to n."""
+
+        async def fold() -> str:
+            halls, _ = await replays.folded(self.place / "data", n)
+            return halls[HALL].state.digest()
+
+        with ThreadPoolExecutor(1) as thread:
+            return thread.submit(lambda: asyncio.run(fold())).result()
+
     def facts(self, kind: type[Fact]) -> list[Any]:
         """Facts of a kind in the journal, with the process at work."""
 
@@ -125,6 +135,19 @@ class ServedHall:
 
         with ThreadPoolExecutor(1) as thread:  # the browser's own loop runs in this one
             return thread.submit(lambda: asyncio.run(read())).result()
+
+
+@contextmanager
+def hall_at_work(place: Path) -> "Iterator[ServedHall]":
+    """Staff at every counter, twenty people waiting, three called."""
+    with served_hall(place) as one:
+        for no in range(1, 7):
+            one.clerk(no, "staff.sign_on", staff=f"P{no:03d}")
+        for at in range(20):
+            one.take(f"s0{at % 6 + 1}")
+        for no in (1, 2, 3):
+            one.clerk(no, "ticket.call_next")
+        yield one
 
 
 @contextmanager

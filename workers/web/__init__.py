@@ -5,7 +5,8 @@ pages.py         the HTML of each page, its texts and static files; what may be 
 sse.py           the hub: whole pictures to every open page, at most 4 a second
 drawings.py      what each page shows, from the state of a hall; guidance.py: people ahead, waits, advice
 ring.py          two hours of samples for the operator's charts
-commands_api.py  POST: commands, ratings by token, login; look-ups
+commands_api.py  POST: commands, ratings by token, login; look-ups. cases_api.py: the steps of a case
+casework.py      the work list of the case desk
 access.py        tokens, roles, cookies, origins; proofs.py: the one-time token of a rating
 limits.py        rates by token and address
 texts.py         every text in zh and en

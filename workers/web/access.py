@@ -18,6 +18,7 @@ from msgspec import Meta, Struct
 
 COOKIE: Final = "jiaohao"
 COOKIE_S: Final = 12 * 3600
+_LETTERS: Final = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
 Role = Literal["clerk", "guide", "operator", "auditor", "device", "metrics"]
 KINDS: Final[dict[str, frozenset[str]]] = {  # the kinds of device that a role may speak for
     "clerk": frozenset({"caller"}),
@@ -31,8 +32,8 @@ PAGES: Final[dict[str, frozenset[str]]] = {  # the pages of a role; the board an
     "clerk": frozenset({"console"}),
     "guide": frozenset({"guide"}),
     "device": frozenset({"pad"}),
-    "operator": frozenset({"ops"}),
-    "auditor": frozenset({"ops"}),
+    "operator": frozenset({"ops", "cases"}),
+    "auditor": frozenset({"ops", "cases"}),
     "metrics": frozenset({"metrics"}),
 }
 
@@ -45,6 +46,11 @@ class Grant(Struct, frozen=True, forbid_unknown_fields=True):
     halls: tuple[str, ...]
     devices: tuple[str, ...] = ()
     note: str = ""
+
+    @property
+    def person(self) -> str:
+        """What its commands stand under in the journal, where it has no device: letters only, so like no number."""
+        return "web-" + self.id.translate(_LETTERS)
 
     @property
     def id(self) -> str:

@@ -4,7 +4,6 @@ A page is a device: POST /api/v1/commands?hall=&device= with `Idempotency-Key: b
 through the same window as MQTT, so a page may resend until it hears. A refusal of the hall is an answer: 200.
 """
 
-import asyncio
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -18,15 +17,15 @@ from core.facts import EvaluationRejected, EvaluationSubmitted
 from core.policy import Names
 from devices import wire
 from devices.privacy import personal
-from workers.door import Busy, Desks
-from workers.web import drawings, guidance, texts
+from workers.door import Desks
+from workers.web import cases_api, drawings, guidance, texts
 from workers.web.access import COOKIE, COOKIE_S, Grant
-from workers.web.gate import SITE, Refuse, address, answer, entitled, grant_of, paced, posted
+from workers.web.gate import SITE, Refuse, address, answer, answered, decoded, entitled, grant_of, paced, posted
 from workers.web.proofs import Claim
 from workers.web.ring import Sample
 from workers.web.site import Site
 
-ANSWER_S: Final = 10.0
+UNRATED: Final = (EvaluationState.EXPIRED, EvaluationState.DEFAULTED)
 HOME: Final = {"clerk": "/console", "guide": "/guide", "operator": "/ops", "auditor": "/ops", "device": "/pad"}
 
 
@@ -61,25 +60,6 @@ class Rateable(Struct, frozen=True):
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _LOGIN: Final = msgspec.json.Decoder(Login)
 _RATING: Final = msgspec.json.Decoder(Rating)
-
-
-def decoded(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
-    """The form; Refuse 400 when it is none."""
-    try:
-        return decoder.decode(body)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        raise Refuse(400, "other", "form") from None
-
-
-async def answered(asked: Any) -> Any:
-    """What the loop says, at most 10 s later: a page then asks again under the same number."""
-    try:
-        async with asyncio.timeout(ANSWER_S):
-            return await asked
-    except Busy:
-        raise Refuse(503, "busy", "busy", 1.0) from None
-    except TimeoutError:
-        raise Refuse(504, "busy", "late", 1.0) from None
 
 
 async def command(request: web.Request) -> web.Response:
@@ -183,7 +163,7 @@ async def rateable(site: Site, claim: Claim | None) -> Rateable:
         if found is None or site.now_ms() >= found.due_ms:
             return Rateable("over")
         if found.state is not EvaluationState.OPENED:
-            return Rateable("used" if found.state is EvaluationState.SUBMITTED else "over")
+            return Rateable("over" if found.state in UNRATED else "used")
         part = state.rules.services.get(found.service)
         service = drawings.names(part[1].name if part is not None else {}, found.service)
         return Rateable("open", found.counter, service, drawings.rules(state).evaluation.options)
@@ -237,6 +217,7 @@ def routes() -> list[Any]:
     """All of them."""
     return [
         web.post("/api/v1/commands", command),
+        web.post("/api/v1/cases", cases_api.step),
         web.post("/api/v1/login", login),
         web.post("/api/v1/logout", logout),
         web.post("/api/v1/e/{token}", rate),

@@ -4,17 +4,20 @@ Order: size and form, origin, token, role, rate. A cookie acts only with our own
 bearer token is sent by a program and needs neither.
 """
 
+import asyncio
 import math
-from typing import Final
+from typing import Any, Final
 from urllib.parse import urlsplit
 
 import msgspec
 from aiohttp import web
 
+from workers.door import Busy
 from workers.web.access import COOKIE, Grant
 from workers.web.site import Site
 
 SITE: Final = web.AppKey("site", Site)
+ANSWER_S: Final = 10.0
 OWN_HEADER: Final = "X-Jiaohao"
 LOOPBACK: Final = ("127.0.0.1", "::1", "localhost", "[::1]")
 
@@ -110,3 +113,22 @@ def host_is_ours(request: web.Request, listens_on: str) -> bool:
 def loopback(request: web.Request) -> bool:
     """Whether it comes from this machine itself, not through a proxy on it."""
     return request.remote in LOOPBACK and "X-Forwarded-For" not in request.headers
+
+
+def decoded(decoder: "msgspec.json.Decoder[Any]", body: bytes) -> Any:
+    """The form; Refuse 400 when it is none."""
+    try:
+        return decoder.decode(body)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        raise Refuse(400, "other", "form") from None
+
+
+async def answered(asked: Any) -> Any:
+    """What the loop says, at most 10 s later: a page then asks again under the same number."""
+    try:
+        async with asyncio.timeout(ANSWER_S):
+            return await asked
+    except Busy:
+        raise Refuse(503, "busy", "busy", 1.0) from None
+    except TimeoutError:
+        raise Refuse(504, "busy", "late", 1.0) from None

@@ -117,7 +117,7 @@ def _zone(state: HallState, zone: str) -> None:
 
 
 async def staff(request: web.Request) -> web.Response:
-    """GET /console, /guide, /ops, /pad, /pad/{device}: by role; who has none is sent to log in."""
+    """GET /console, /guide, /ops, /cases, /pad, /pad/{device}: by role; who has none is sent to log in."""
     page = request.path.split("/")[1]
     grant = grant_of(request)
     if grant is None:
@@ -127,7 +127,7 @@ async def staff(request: web.Request) -> web.Response:
     hall = request.query.get("hall", grant.halls[0] if grant.halls else "")
     entitled(request, page, hall)
     device = request.match_info.get("device", request.query.get("device", ""))
-    return render(request, page, hall=hall, device=device)
+    return render(request, page, hall=hall, device=device, role=grant.role)
 
 
 async def rating(request: web.Request) -> web.Response:
@@ -220,7 +220,7 @@ def _may_see(request: web.Request, site: Site, topic: Topic) -> None:
         return _zone(state, topic.name)
     grant = entitled(request, topic.page, topic.hall)
     device = site.device(state, topic.name)
-    if topic.page == "ops":
+    if topic.page in ("ops", "cases"):
         named = not topic.name
     elif topic.page == "guide":
         named = not topic.name or (device is not None and grant.speaks_for(topic.hall, topic.name, device.kind))
@@ -238,7 +238,7 @@ def routes() -> list[Any]:
         web.get("/login", login),
         web.get("/board/{hall}", board),
         web.get("/board/{hall}/{zone}", board),
-        *(web.get(f"/{page}", staff) for page in ("console", "guide", "ops", "pad")),
+        *(web.get(f"/{page}", staff) for page in ("console", "guide", "ops", "pad", "cases")),
         web.get("/pad/{device}", staff),
         web.get("/e/{token}", rating),
         web.get("/qr/{token}.svg", code),

@@ -15,7 +15,7 @@ from core.device import Device, DeviceState
 from core.effects import Effects
 from core.state import HallState
 from workers.door import Desks, Door
-from workers.web import drawings, guidance
+from workers.web import casework, drawings, guidance
 from workers.web.access import Access, Grant
 from workers.web.limits import Limits
 from workers.web.proofs import Proofs
@@ -23,7 +23,7 @@ from workers.web.ring import Ring
 from workers.web.sse import ALIVE_S, COUNT_GAP_S, Hub, Topic
 
 AGEING_S: Final = 2.0  # pictures in which time itself moves
-AGEING: Final = ("guide", "ops")
+AGEING: Final = ("guide", "ops", "cases")
 AT_COUNTER: Final = ("console", "pad")
 _JSON: Final = msgspec.json.Encoder()
 
@@ -149,6 +149,8 @@ class Site:
             return drawings.board(state, topic.name)
         if topic.page == "ops":
             return drawings.overview(state)
+        if topic.page == "cases":
+            return casework.desk(state)
         if topic.page == "guide":
             return guidance.guide(state, topic.name, self.now_ms())
         device = self.device(state, topic.name)

@@ -88,6 +88,7 @@ function draw(o) {
   bars($("#chart-levels"), t("ops.levels"), o.levels.toReversed());
 }
 $("#out").append(logoutButton());
+$("#to-cases").href = `/cases?hall=${encodeURIComponent(page.hall)}&lang=${page.lang}`;
 watch("ops", { hall: page.hall }, draw);
 await Promise.all([sample(), readiness()]);
 setInterval(sample, SAMPLE_MS);

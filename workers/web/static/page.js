@@ -110,8 +110,8 @@ const sleep = (ms) => new Promise((done) => setTimeout(done, ms));
 const newBoot = () => "w" + Array.from(crypto.getRandomValues(new Uint8Array(9)), (n) => "abcdefghijklmnopqrstuvwxyz234567"[n % 32]).join("");
 const LOST_NUMBER = new Set(["boot_retired", "seq_reused", "seq_old"]);
 export class Device {
-  constructor(hall, device, onstate = () => {}) {
-    this.path = `/api/v1/commands?hall=${encodeURIComponent(hall)}&device=${encodeURIComponent(device)}`;
+  constructor(hall, device, onstate = () => {}, path = "commands") {
+    this.path = `/api/v1/${path}?hall=${encodeURIComponent(hall)}&device=${encodeURIComponent(device)}`;
     this.boot = newBoot();
     this.seq = 0;
     this.onstate = onstate;

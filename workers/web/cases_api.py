@@ -1,0 +1,71 @@
+"""workers/web/cases_api.py: POST /api/v1/cases?hall=: the steps of a case, by an operator; the same window as devices.
+
+`{boot, seq, body}` with `Idempotency-Key: boot:seq`, as from a device; the number is that of the token, so that the
+journal says who. Texts are kept elsewhere: a case refers to them by number.
+"""
+
+import zlib
+from typing import Annotated, Final
+
+import msgspec
+from aiohttp import web
+from msgspec import Meta, Struct
+
+from core import commands_cases as cc
+from core.fact import Cause
+from core.refusals import Refusal
+from devices import wire
+from devices.privacy import personal
+from workers.web import gate
+from workers.web.gate import SITE, Refuse, answer, paced, posted
+
+ACTS: Final = "operator"  # an auditor looks on
+Step = (
+    cc.OpenCase
+    | cc.AssignCase
+    | cc.VerifyCase
+    | cc.RectifyCase
+    | cc.ReplyCase
+    | cc.RevisitCase
+    | cc.CloseCase
+    | cc.ReopenCase
+    | cc.ExtendCase
+)
+
+
+class Event(Struct, frozen=True):
+    """A step under its number."""
+
+    boot: Annotated[str, Meta(pattern=wire.BOOT_PATTERN)]
+    seq: Annotated[int, Meta(ge=1, le=2**53 - 1)]
+    body: Step
+    sent_ms: int = 0
+
+
+_EVENT: Final = msgspec.json.Decoder(Event)
+_PACK: Final = msgspec.msgpack.Encoder()
+
+
+async def step(request: web.Request) -> web.Response:
+    """One step; its result after the commit."""
+    site = request.app[SITE]
+    body = await posted(request)
+    hall = request.query.get("hall", "")
+    grant = gate.entitled(request, "cases", hall)
+    if grant.role != ACTS:
+        raise Refuse(403, "forbidden", "role")
+    paced(request, "command", grant.id)
+    event: Event = gate.decoded(_EVENT, body)
+    if request.headers.get("Idempotency-Key") != f"{event.boot}:{event.seq}":
+        raise Refuse(400, "other", "form")
+    if personal(event.boot) or any(personal(text) for text in texts(event.body)):
+        result = wire.Result(event.seq, refused=str(Refusal.PERSONAL_DATA))
+    else:
+        cause = Cause(grant.person, event.boot, event.seq, zlib.crc32(_PACK.encode(event.body)))
+        result = await gate.answered(site.door.perform(hall, cause, event.body))
+    return answer({"now_ms": site.now_ms(), "result": result})
+
+
+def texts(command: Struct) -> list[str]:
+    """Every text of a command."""
+    return [one for one in msgspec.structs.astuple(command) if isinstance(one, str)]
