@@ -12,43 +12,24 @@ from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, pr
 from core import commands as c
 from core import commands_cases as cc
 from core import facts as f
-from core import facts_cases as fc
 from core import facts_tickets as t
 from core.fact import Cause, Fact
 from core.hall import ANSWERS, Hall
 from core.policy import digest, document
-from core.record import decode, encode
+from core.record import encode
 from core.refusals import Refusal
 from core.state import restored
 from core.ticket import AT_COUNTER, OPEN
 from core.window import DONE, Answer, RefusedAnswer
 from devices.privacy import personal
-from tests.halls import MIN, MORNING, VARIANTS, Driven, Line, kinds
-from tests.model import Plain, Said
+from tests.hall_laws import journal_laws, says, texts_and_numbers
+from tests.halls import MIN, MORNING, VARIANTS, Driven
+from tests.model import Plain
 
 PEOPLE = ("", "a" * 32, "b" * 32)
 SERVICES = ("si", "tax", "id", "none")
 CLASSES = ("ordinary", "ordinary", "green", "care", "booked", "none")
 COUNTERS = (1, 2, 3, 9)
-
-
-def says(facts: list[Fact], expected: list[Said]) -> None:
-    """The facts are those that the model expects, in its fields."""
-    assert kinds(facts) == [said["fact"] for said in expected], (facts, expected)
-    for fact, said in zip(facts, expected, strict=True):
-        told = {name: getattr(fact, name) for name in said if name not in ("fact", "contested")}
-        if "contested" in said:
-            told["contested"] = fact.why.contested
-        assert {"fact": said["fact"], **told} == said
-
-
-def texts_and_numbers(value: Any) -> list[Any]:
-    """Everything in a decoded payload."""
-    if isinstance(value, dict):
-        value = [*value, *value.values()]
-    if isinstance(value, list):
-        return [leaf for one in value for leaf in texts_and_numbers(one)]
-    return [value]
 
 
 class HallAgainstModel(RuleBasedStateMachine):
@@ -397,26 +378,7 @@ class HallAgainstModel(RuleBasedStateMachine):
         if not hasattr(self, "driven"):
             return
         assert self.driven.replayed().state.digest() == self.driven.state.digest(), "replay"
-        facts = [decode_line(line) for line in self.driven.journal]
-        finished = {x.call: x.staff for x in facts if isinstance(x, t.ServingFinished)}
-        rated = [(x.call, x.staff) for x in facts if isinstance(x, f.EvaluationSubmitted)]
-        assert len(rated) == len(dict(rated)), "I5: one a call"
-        assert all(finished[call] == staff != "" for call, staff in rated), "I5: the clerk who finished"
-        taken = [x.ticket for x in facts if isinstance(x, t.TicketTaken)]
-        assert taken == list(range(1, len(taken) + 1)), "I3: ids rise"
-        overdue = [(x.case, x.stage, x.round) for x in facts if isinstance(x, fc.CaseOverdue)]
-        assert len(overdue) == len(set(overdue)), "I11: once a stage and round"
-        for line, fact in zip(self.driven.journal, facts, strict=True):
-            assert not isinstance(fact, fc.CaseOverdue) or line.at_ms >= fact.due_ms, "I11: none early"
-        bad = [x.call for x in facts if isinstance(x, f.EvaluationSubmitted) and x.level <= 2]
-        cases = [x.call for x in facts if isinstance(x, f.CaseOpened) and x.kind == "bad_review"]
-        assert sorted(bad) == sorted(cases), "I5: exactly one case for each"
-        called = {x.call for x in facts if isinstance(x, t.TicketCalled | t.TicketResumed)}
-        assert called >= {x.call for x in facts if isinstance(x, t.CallAnnounced | t.CallAnnounceFailed)}, "I9"
+        journal_laws(self.driven.journal)
 
 
 PROOFS = ("device", "device", "token", "bad")
-
-
-def decode_line(line: Line) -> Fact:
-    return decode(line.kind, line.v, line.payload)[0]
