@@ -5,7 +5,7 @@ import pytest
 
 from core import facts as f
 from core.fact import Cause, Fact
-from core.record import VERSION, UnknownFact, decode, encode
+from core.record import VERSION, Forms, UnknownFact, Upcaster, decode, encode
 from tests.halls import EXAMPLES
 
 
@@ -39,3 +39,52 @@ def test_damaged_bytes_are_a_decode_error(kind: type[Fact]) -> None:
     for damaged in (payload[:-1], b"", b"\xc1" + payload[1:], payload + b"\x00"):
         with pytest.raises(msgspec.DecodeError):
             decode(number, v, damaged)
+
+
+class DoorOpenedV1(Fact, frozen=True):
+    """As the first release wrote it: seconds."""
+
+    door: int
+    at_s: int
+
+
+class DoorOpenedV2(Fact, frozen=True):
+    """Milliseconds since the second."""
+
+    door: int
+    at_ms: int
+
+
+class DoorOpened(Fact, frozen=True):
+    """A name since the third."""
+
+    door: str
+    at_ms: int
+    why: str = "unknown"
+
+
+LIFTED = {
+    (7, 1): Upcaster(DoorOpenedV1, lambda old: DoorOpenedV2(old.door, old.at_s * 1000)),
+    (7, 2): Upcaster(DoorOpenedV2, lambda old: DoorOpened(f"door-{old.door}", old.at_ms)),
+}
+
+
+@pytest.mark.parametrize(("v", "fields"), [(1, [3, 9]), (2, [3, 9000]), (3, ["door-3", 9000])])
+def test_every_version_ever_written_is_read_in_its_newest_form(v: int, fields: list[object]) -> None:
+    forms = Forms({7: DoorOpened}, LIFTED)
+    assert forms.decode(7, v, msgspec.msgpack.encode([fields, 5, "clerk"])) == (DoorOpened("door-3", 9000), 5, "clerk")
+
+
+def test_only_the_newest_version_is_written() -> None:
+    kind, v, payload = Forms({7: DoorOpened}, LIFTED).encode(DoorOpened("door-3", 9000))
+    assert (kind, v) == (7, 3)
+    assert msgspec.msgpack.decode(payload) == [["door-3", 9000, "unknown"], 0, ""]
+    with pytest.raises(UnknownFact, match="fact kind 7 v4"):
+        Forms({7: DoorOpened}, LIFTED).decode(7, 4, payload)
+
+
+def test_an_upcaster_that_was_taken_away_is_missed_at_once() -> None:
+    with pytest.raises(AssertionError, match="no gaps"):
+        Forms({7: DoorOpened}, {(7, 2): LIFTED[7, 2]})
+    with pytest.raises(AssertionError, match="no gaps"):
+        Forms({7: DoorOpened}, {(8, 1): LIFTED[7, 1]})

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import pytest
@@ -12,6 +12,7 @@ from workers.journal import SqliteJournal
 from workers.opening import Options
 from workers.ports import JournalDamaged, Missing, Part, Row
 from workers.recovery import Newer
+from workers.verify import verify, verify_file
 
 NOW_MS = 1_795_420_911_000
 SMALL = Options(presize=0, mark_every_s=3600)
@@ -273,3 +274,68 @@ def test_months_are_utc() -> None:
     assert recovery.month(1_795_420_911_000) == "2026-11"
     assert recovery.month(1_796_083_199_999) == "2026-11"
     assert recovery.month(1_796_083_200_000) == "2026-12"
+
+
+# --- migrations: a dump of every released version ---
+
+GOLDEN = Path(__file__).parent / "golden"
+SCHEMA = "SELECT type, name, tbl_name, sql FROM sqlite_schema ORDER BY name"
+
+
+def released(directory: Path, version: int) -> Path:
+    """A file as that release left it, with its mark."""
+    path = directory / "journal-2026-11.db"
+    db = engine.connect(path, isolation_level=None)
+    db.executescript((GOLDEN / f"journal-v{version}.sql").read_text("utf-8"))
+    end = recovery.end(db)
+    db.close()
+    mark.MarkFile(directory / mark.NAME, mark.Mark(1, end.seq, end.seal.chain[:8])).close()
+    return path
+
+
+@pytest.mark.parametrize("version", range(1, recovery.VERSION))
+def test_every_released_version_is_copied_migrated_and_goes_on(tmp_path: Path, version: int) -> None:
+    path = released(tmp_path, version)
+    assert verify(tmp_path) == [], "closed months are read as they are"
+
+    async def scenario() -> None:
+        async with start(tmp_path) as journal:
+            heads = journal.heads()
+            assert heads == {"a": 8, "b": 4}
+            await journal.append([Part("a", 8, rows(8, 1))])
+
+    asyncio.run(scenario())
+    assert verify(tmp_path) == []
+    (tmp_path / "fresh").mkdir()
+    fresh = a_journal(tmp_path / "fresh")
+    with closing(engine.reader(path)) as old, closing(engine.reader(fresh)) as new:
+        assert old.execute(SCHEMA).fetchall() == new.execute(SCHEMA).fetchall()
+        assert old.execute("PRAGMA user_version").fetchone() == (recovery.VERSION,)
+        assert recovery.origin(old) == recovery.origin(new) == recovery.BEGINNING
+    copy = tmp_path / f"journal-2026-11.v{version}.bak"
+    with closing(engine.reader(copy)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (version,)
+    assert verify_file(copy) == []
+
+
+def test_a_fresh_file_and_a_migrated_one_need_no_copy(tmp_path: Path) -> None:
+    a_journal(tmp_path)
+    a_journal(tmp_path / "second", batches=1)
+    assert not list(tmp_path.rglob("*.bak*"))
+
+
+def test_a_migration_cut_short_leaves_the_version_and_its_copy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = released(tmp_path, 1)
+    with monkeypatch.context() as patch, pytest.raises(engine.OperationalError):
+        patch.setattr(recovery, "statements", lambda step: ["INSERT INTO meta VALUES ('prev_seq', 0)", "no SQL"])
+        asyncio.run(SqliteJournal.open(tmp_path, now_ms=lambda: NOW_MS, options=SMALL))
+    with closing(engine.reader(path)) as db:
+        assert db.execute("PRAGMA user_version").fetchone() == (1,)
+        assert db.execute("SELECT count(*) FROM meta WHERE k = 'prev_seq'").fetchone() == (0,)
+    assert (tmp_path / "journal-2026-11.v1.bak").exists()
+
+    async def again() -> None:
+        async with start(tmp_path) as journal:
+            assert journal.heads() == {"a": 8, "b": 4}
+
+    asyncio.run(again())
