@@ -7,6 +7,7 @@ import pytest
 
 from core import commands as c
 from core import facts as f
+from core.facts_cases import EvaluationSupplemented
 from core.record import decode
 from tests.halls import HALL, MIN, Driven, opened
 from tests.sites import PROOFS, WITH_GUIDE, Around, bearer, token_of, with_site
@@ -180,6 +181,26 @@ def test_each_level_counts_once_from_a_phone(level: int) -> None:
         assert (rejected.reason, rejected.level) == ("already_rated", level)
         assert len(journaled(around, f.CaseOpened)) == (level <= 2)
         assert around.site.refused["token"] == 1
+
+    with_site(scenario, driven)
+
+
+def test_reasons_may_be_added_once_and_the_level_stays() -> None:
+    driven, token = rateable()
+
+    async def scenario(around: Around) -> None:
+        around.site.limits._rates = {name: rate._replace(burst=99) for name, rate in around.site.limits._rates.items()}
+        more = {"options": ["speed", "13912345678", "speed"], "option_set": "gov@3"}
+        assert (await around.post(f"/api/v1/e/{token}/more", more))[1] == {"refused": "wrong_state"}
+        await around.post(f"/api/v1/e/{token}", {"level": 2})
+        assert (await around.post(f"/api/v1/e/{token}/more", more))[1] == {"ok": "done"}
+        assert (await around.post(f"/api/v1/e/{token}/more", more))[1] == {"refused": "already_rated"}
+        assert (await around.post(f"/api/v1/e/{token}/more", {"options": []}))[0] == 400
+        forged = Proofs(b"x" * 32).mint(HALL, 1, driven.at_ms + MIN)
+        assert (await around.post(f"/api/v1/e/{forged}/more", more))[1] == {"refused": "bad_token"}
+        (added,) = journaled(around, EvaluationSupplemented)
+        assert (added.call, added.options) == (1, ("speed",))
+        assert around.driven.state.evaluations[1].level == 2
 
     with_site(scenario, driven)
 

@@ -4,10 +4,12 @@ import msgspec
 import pytest
 
 from core import commands as c
+from core.policy_parts import OptionSetPart
 from core.state import HallState
 from devices.pictures import STATUS
 from tests.halls import MIN, MORNING, Driven, opened
 from workers.web import drawings
+from workers.web.texts import OPTIONS
 
 REF = "9f0c" * 8
 
@@ -103,6 +105,12 @@ def test_the_overview_adds_up() -> None:
     assert seen.oldest_ms > MORNING and [one.status for one in seen.counters] == ["calling", "idle", "calling"]
     assert {one.status for one in seen.counters} <= set(STATUS.values())
     assert len(seen.devices) == len(driven.state.devices)
+
+
+def test_the_reasons_are_those_of_the_set_the_same_for_every_level() -> None:
+    assert drawings.reasons(opened().state, "gov@3") == list(OPTIONS)
+    own = OptionSetPart("own@1", {"5": ("kind",), "1": ("slow", "rude"), "2": ("slow",)})
+    assert drawings.reasons(opened(option_sets=(own,)).state, "own@1") == ["slow", "rude", "kind"]
 
 
 def test_nobody_waits_for_longest_in_an_empty_hall() -> None:

@@ -164,6 +164,9 @@ def test_the_page_of_a_token_says_what_it_is_good_for() -> None:
         wrong, text = await around.get(f"/e/{token[:-1]}{'A' if token[-1] != 'A' else 'B'}")
         assert wrong == 404 and 'data-phase="bad"' in text
         await around.post(f"/api/v1/e/{token}", {"level": 4})
+        more, text = await around.get(f"/e/{token}")
+        assert more == 200 and 'data-phase="more"' in text and 'data-reasons="attitude,' in text
+        await around.post(f"/api/v1/e/{token}/more", {"options": ["speed"]})
         used, text = await around.get(f"/e/{token}")
         assert used == 410 and 'data-phase="used"' in text
         assert around.site.refused["token"] == 3

@@ -41,8 +41,3 @@ def test_pages_ask_for_texts_that_are_there_and_for_nothing_elsewhere(path: Path
     assert not re.search(r"innerHTML|outerHTML|insertAdjacentHTML|document\.write|\beval\(|style=", text)
     addresses = set(re.findall(r"https?://[^\s\"'`]+", text)) - {"http://www.w3.org/2000/svg"}
     assert not addresses, "nothing comes from elsewhere"
-
-
-def test_the_phone_offers_the_options_that_are_known() -> None:
-    text = (STATIC / "rate.js").read_text("utf-8")
-    assert tuple(re.findall(r'"(\w+)"', text.split("OPTIONS = ")[1].split(";")[0])) == OPTIONS

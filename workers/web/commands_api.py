@@ -11,14 +11,16 @@ from aiohttp import web
 from msgspec import Meta, Struct
 
 from core import commands as c
+from core.commands_cases import SupplementEvaluation
 from core.evaluation import EvaluationState
 from core.fact import Fact
-from core.facts import EvaluationRejected, EvaluationSubmitted
+from core.facts import EvaluationRejected, EvaluationSubmitted, Refused
+from core.facts_cases import EvaluationSupplemented
 from core.policy import Names
 from devices import wire
 from devices.privacy import personal
 from workers.door import Desks
-from workers.web import cases_api, drawings, guidance, texts
+from workers.web import cases_api, drawings, guidance
 from workers.web.access import COOKIE, COOKIE_S, Grant
 from workers.web.gate import SITE, Refuse, address, answer, answered, decoded, entitled, grant_of, paced, posted
 from workers.web.proofs import Claim
@@ -49,17 +51,26 @@ class Rating(Struct):
 
 
 class Rateable(Struct, frozen=True):
-    """What a token stands for. `phase`: open, bad, used or over."""
+    """What a token stands for. `phase`: open, bad, used or over; more: rated, and reasons may still be added."""
 
     phase: str
     counter: int = 0
     service: Names = {}
     option_set: str = ""
+    reasons: list[str] = []
+
+
+class Supplement(Struct):
+    """Reasons added to a rating (追评); the level stays."""
+
+    options: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
+    option_set: c.Code = ""
 
 
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _LOGIN: Final = msgspec.json.Decoder(Login)
 _RATING: Final = msgspec.json.Decoder(Rating)
+_SUPPLEMENT: Final = msgspec.json.Decoder(Supplement)
 
 
 async def command(request: web.Request) -> web.Response:
@@ -162,11 +173,16 @@ async def rateable(site: Site, claim: Claim | None) -> Rateable:
         found = state.evaluations.get(claim.call)
         if found is None or site.now_ms() >= found.due_ms:
             return Rateable("over")
+        evaluation = drawings.rules(state).evaluation
+        phase = "open"
         if found.state is not EvaluationState.OPENED:
-            return Rateable("over" if found.state in UNRATED else "used")
+            may_add = evaluation.supplement and found.state is EvaluationState.SUBMITTED and not found.supplemented
+            phase = "more" if may_add else "over" if found.state in UNRATED else "used"
+        if phase in ("used", "over"):
+            return Rateable(phase)
         part = state.rules.services.get(found.service)
         service = drawings.names(part[1].name if part is not None else {}, found.service)
-        return Rateable("open", found.counter, service, drawings.rules(state).evaluation.options)
+        return Rateable(phase, found.counter, service, evaluation.options, drawings.reasons(state, evaluation.options))
 
     found: Rateable = await answered(site.door.look(read))
     return found
@@ -174,10 +190,35 @@ async def rateable(site: Site, claim: Claim | None) -> Rateable:
 
 async def rate(request: web.Request) -> web.Response:
     """POST /api/v1/e/{token}: the rating of one serving, or why not. Both are facts."""
+    form, claim = await _asked(request, _RATING)
+    known = known_to(request.app[SITE], claim.hall, form.option_set, form.options)
+    rated = c.SubmitEvaluation(
+        call=claim.call if claim.sound else 0,  # one whose token is not ours names no call
+        level=form.level,
+        options=known,
+        option_set=form.option_set,
+        channel="qr",
+        proof="token" if claim.sound else "bad",
+    )
+    return answer(outcome(request.app[SITE], await answered(request.app[SITE].door.ask(claim.hall, rated))))
+
+
+async def supplement(request: web.Request) -> web.Response:
+    """POST /api/v1/e/{token}/more: reasons added to a rating, once."""
+    form, claim = await _asked(request, _SUPPLEMENT)
+    known = known_to(request.app[SITE], claim.hall, form.option_set, form.options)
+    added = SupplementEvaluation(
+        claim.call if claim.sound else 0, known, form.option_set, proof="token" if claim.sound else "bad"
+    )
+    return answer(outcome(request.app[SITE], await answered(request.app[SITE].door.ask(claim.hall, added))))
+
+
+async def _asked(request: web.Request, decoder: "msgspec.json.Decoder[Any]") -> tuple[Any, Claim]:
+    """The form and the token that it comes with. Refuse where there is no token at all."""
     site, token = request.app[SITE], request.match_info["token"]
     paced(request, "rating_address", address(request))
     paced(request, "rating_token", token[:200])
-    form: Rating = decoded(_RATING, await posted(request))
+    form = decoded(decoder, await posted(request))
     if personal(form.option_set):
         raise Refuse(400, "other", "form")
     claim = site.proofs.read(token)
@@ -185,29 +226,22 @@ async def rate(request: web.Request) -> web.Response:
         raise Refuse(404, "not_found", "token")
     if not claim.sound:
         paced(request, "rating_forged", address(request))
-    facts: list[Fact] = await answered(site.door.ask(claim.hall, submission(form, claim)))
-    return answer(outcome(site, facts))
+    return form, claim
 
 
-def submission(form: Rating, claim: Claim) -> c.SubmitEvaluation:
-    """The command of a rating; one whose token is not ours names no call."""
-    known = tuple(one for one in form.options if one in texts.OPTIONS)
-    return c.SubmitEvaluation(
-        call=claim.call if claim.sound else 0,
-        level=form.level,
-        options=known,
-        option_set=form.option_set,
-        channel="qr",
-        proof="token" if claim.sound else "bad",
-    )
+def known_to(site: Site, hall: str, option_set: str, options: tuple[str, ...]) -> tuple[str, ...]:
+    """Those of the options that the set has; nothing else of what a phone sends is kept."""
+    state = site.state(hall)
+    known = drawings.reasons(state, option_set) if state is not None else []
+    return tuple(dict.fromkeys(one for one in options if one in known))
 
 
 def outcome(site: Site, facts: list[Fact]) -> dict[str, str]:
     """What became of a rating."""
     for fact in facts:
-        if isinstance(fact, EvaluationSubmitted):
+        if isinstance(fact, EvaluationSubmitted | EvaluationSupplemented):
             return {"ok": "done"}
-        if isinstance(fact, EvaluationRejected):
+        if isinstance(fact, EvaluationRejected | Refused):
             site.refused["token"] += 1
             return {"refused": str(fact.reason)}
     raise Refuse(503, "busy", "busy", 1.0)
@@ -221,6 +255,7 @@ def routes() -> list[Any]:
         web.post("/api/v1/login", login),
         web.post("/api/v1/logout", logout),
         web.post("/api/v1/e/{token}", rate),
+        web.post("/api/v1/e/{token}/more", supplement),
         web.get("/api/v1/me", me),
         web.get("/api/v1/ticket", ticket),
         web.get("/api/v1/series", series),

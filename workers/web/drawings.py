@@ -14,6 +14,7 @@ from core.policy import CounterPart, Names, Policy
 from core.state import HallState
 from core.ticket import State, Ticket
 from devices import pictures
+from workers.web.texts import OPTIONS
 
 LINES: Final = 9  # the current call and the last 8
 
@@ -140,6 +141,14 @@ def rules(state: HallState) -> Policy:
     """The policy; a hall without one has no page."""
     assert state.policy is not None
     return state.policy
+
+
+def reasons(state: HallState, option_set: str) -> list[str]:
+    """The reasons of an option set, of all its levels: each level is offered the same, so that none is asked more."""
+    chosen = next((one for one in rules(state).option_sets if one.id == option_set), None)
+    if chosen is None:
+        return list(OPTIONS)
+    return list(dict.fromkeys(code for level in sorted(chosen.options) for code in chosen.options[level]))
 
 
 def label(part: CounterPart | None, no: int) -> Names:

@@ -136,12 +136,17 @@ async def rating(request: web.Request) -> web.Response:
     paced(request, "rating_address", address(request))
     claim = site.proofs.read(request.match_info["token"])
     found: Rateable = await rateable(site, claim)
-    if found.phase != "open":
+    status = {"open": 200, "more": 200, "bad": 404}.get(found.phase, 410)
+    if status != 200:
         site.refused["token"] += 1
-    status = {"open": 200, "bad": 404}.get(found.phase, 410)
     lang = language(request)
     what = CATALOGUES[lang]["rate.what"].format(counter=found.counter, service=found.service.get(lang, ""))
-    more = {"phase": found.phase, "what": what if found.counter else "", "set": found.option_set}
+    more = {
+        "phase": found.phase,
+        "what": what if found.counter else "",
+        "set": found.option_set,
+        "reasons": ",".join(found.reasons),
+    }
     return render(request, "rate", status=status, **more)
 
 

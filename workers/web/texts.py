@@ -95,6 +95,8 @@ _PAIRS: Final[dict[str, tuple[str, str]]] = {
     "rate.choose": ("请选择", "Please choose"),
     "rate.reasons": ("原因(可选,可多选)", "Reasons (optional, any number)"),
     "rate.send": ("提交评价", "Send rating"),
+    "rate.add": ("补充原因(一次)", "Add reasons (once)"),
+    "rate.add_first": ("请先选择原因", "Choose a reason first"),
     "rate.choose_first": ("请先选择评价等级", "Choose a level first"),
     "rate.what": ("窗口 {counter} · {service}", "Counter {counter} · {service}"),
     "rate.bad": ("这个评价码无效", "This rating code is not valid"),

@@ -1,7 +1,7 @@
 // The rating of one serving on one's own phone. None of the levels is chosen beforehand, and all ask the same.
-import { $, el, page, post, set, t, told } from "/static/page.js";
+import { $, el, has, page, post, set, t, told } from "/static/page.js";
 
-const OPTIONS = ["attitude", "speed", "clear", "once", "conduct", "facility"];
+const OPTIONS = page.reasons.split(",").filter(Boolean), MORE = page.phase === "more";
 const END = { bad: ["rate.bad", "rate.bad_more"], used: ["rate.used", "rate.used_more"], over: ["rate.over", "rate.over_more"] };
 const REFUSED = { already_rated: "used", window_over: "over", bad_token: "bad", no_serving: "bad" };
 
@@ -12,14 +12,15 @@ function end(phase) {
 }
 async function send(event) {
   event.preventDefault();
-  const chosen = $("#levels input:checked");
-  if (!chosen) return set("#said", t("rate.choose_first"));
+  const chosen = $("#levels input:checked"), options = [...document.querySelectorAll("#reasons input:checked")].map((one) => one.value);
+  if (!chosen && !MORE) return set("#said", t("rate.choose_first"));
+  if (MORE && !options.length) return set("#said", t("rate.add_first"));
   if ($("#send").disabled) return;
   $("#send").disabled = true;
   set("#said", t("sending"));
-  const body = { level: Number(chosen.value), option_set: page.set, options: [...document.querySelectorAll("#reasons input:checked")].map((one) => one.value) };
+  const body = { option_set: page.set, options, ...(MORE ? {} : { level: Number(chosen.value) }) };
   for (let tries = 0; tries < 12; tries += 1) {
-    const found = await post(`/api/v1${location.pathname}`, body).catch(() => ({ status: 0, wait: 1 }));
+    const found = await post(`/api/v1${location.pathname}${MORE ? "/more" : ""}`, body).catch(() => ({ status: 0, wait: 1 }));
     if (found.status === 200 && found.ok) {
       $("#form").hidden = true;
       set("#said", t("pad.thanks"));
@@ -37,9 +38,14 @@ async function send(event) {
   set("#said", t("error.other"));
 }
 set("#what", page.what);
-if (page.phase === "open") {
+if (page.phase === "open" || MORE) {
+  $("#levels").hidden = MORE;
+  if (MORE) {
+    set("#title", t("rate.used"));
+    set("#send", t("rate.add"));
+  }
   $("#levels").append(...[5, 4, 3, 2, 1].map((level) => el("label", {}, el("input", { type: "radio", name: "level", value: level }), el("span", { text: t(`level.${level}`) }))));
-  $("#reasons").append(...OPTIONS.map((one) => el("label", {}, el("input", { type: "checkbox", value: one }), el("span", { text: t(`options.${one}`) }))));
+  $("#reasons").append(...OPTIONS.map((one) => el("label", {}, el("input", { type: "checkbox", value: one }), el("span", { text: has(`options.${one}`) ? t(`options.${one}`) : one }))));
   $("#form").hidden = false;
   $("#form").addEventListener("submit", send);
 } else end(page.phase in END ? page.phase : "bad");
