@@ -157,6 +157,7 @@ def _links(url: str, tokens: dict[str, str]) -> str:
         ("device", "pad", f"/pad/ev-01?hall={HALL}"),
         ("guide", "guide desk", "/guide"),
         ("operator", "overview", "/ops"),
+        ("operator", "case desk", "/cases"),
     )
     lines = [f"board       {url}/board/{HALL}"]
     lines += [f"{name:11} {url}/login?next={quote(path)}#token={tokens[role]}" for role, name, path in pages]
