@@ -106,17 +106,13 @@ def bearer(role: str) -> dict[str, str]:
     return {"Authorization": f"Bearer {token_of(role)}"} if role else {}
 
 
-@asynccontextmanager
-async def running(driven: Driven | None = None, limit: Limit | None = None) -> AsyncIterator[Around]:
-    driven = driven or opened()
-    driven.hall.take_effects()
-    inbox, outbox, journal = Nudged(), Listening(), MemoryJournal(Stored())
-    await prime(journal, driven)
+def dispatcher_of(driven: Driven, inbox: Nudged, journal: MemoryJournal, outbox: Listening) -> Dispatcher:
+    """A real one, by the hall's own clock."""
 
     async def upkeep(idle: bool) -> None:
         pass
 
-    dispatcher = Dispatcher(
+    return Dispatcher(
         [driven.hall],
         inbox=inbox,
         journal=journal,
@@ -127,6 +123,10 @@ async def running(driven: Driven | None = None, limit: Limit | None = None) -> A
         tallies=Tallies(),
         door=Door(inbox.nudge),
     )
+
+
+def pages_of(driven: Driven, dispatcher: Dispatcher, limit: Limit | None) -> tuple[Site, Web]:
+    """Tokens of every role, a free port."""
     site = Site(
         dispatcher.door,
         dispatcher.desks,
@@ -135,14 +135,27 @@ async def running(driven: Driven | None = None, limit: Limit | None = None) -> A
         now_ms=lambda: driven.at_ms,
         limit=limit,
     )
+    registry = CollectorRegistry(auto_describe=False)
     web = Web(
         "127.0.0.1:0",
-        registry=CollectorRegistry(auto_describe=False),
+        registry=registry,
         ready=lambda: {"broker": True},
         alive=lambda: True,
         digests=dict,
         site=site,
     )
+    return site, web
+
+
+@asynccontextmanager
+async def running(driven: Driven | None = None, limit: Limit | None = None) -> AsyncIterator[Around]:
+    driven = driven or opened()
+    driven.hall.take_effects()
+    inbox, outbox, journal = Nudged(), Listening(), MemoryJournal(Stored())
+    await prime(journal, driven)
+
+    dispatcher = dispatcher_of(driven, inbox, journal, outbox)
+    site, web = pages_of(driven, dispatcher, limit)
 
     async def beat() -> None:
         while True:
