@@ -107,7 +107,12 @@ def image(world: "World", fault: Fault) -> None:
     """Somebody makes a copy of a device's storage and puts it back b seconds later."""
     agent = world.agents[fault.device]
     agent.keep_image()
-    world.loop.at(world.loop.now_ns + round(fault.b * NS), None, agent.reboot, "image", 1.0)
+
+    def put_back() -> None:
+        if not world.healing:
+            agent.reboot("image", 1.0)
+
+    world.loop.at(world.loop.now_ns + round(fault.b * NS), None, put_back)
 
 
 def full(world: "World", fault: Fault) -> None:
@@ -140,7 +145,7 @@ def clock(world: "World", fault: Fault) -> None:
 
 def snapshot(world: "World", fault: Fault) -> None:
     """The newest snapshot cannot be read any more."""
-    world.disk.damage_newest_snapshot("h1")
+    world.disk.damage_newest_snapshot()
 
 
 def freeze(world: "World", fault: Fault) -> None:

@@ -14,6 +14,11 @@ from typing import Any
 
 STEP_NS = 1_000  # what one callback takes
 NS = 1_000_000_000
+BURIAL_STEPS = 2000
+
+
+class Dead(BaseException):
+    """Raised to whoever wants something of the world after its death."""
 
 
 class Owner:
@@ -22,7 +27,8 @@ class Owner:
     def __init__(self, name: str, on_doom: Callable[[], None]) -> None:
         self.name, self.on_doom = name, on_doom
         self.steps = self.doom = 0
-        self.dead = self.frozen = False
+        self.dead = self.dying = self.frozen = False
+        self.lanes: list[Any] = []
         self.stash: list[Handle] = []
         self.signals: dict[int, Callable[[], None]] = {}
 
@@ -91,7 +97,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         return asyncio.Task(coro, loop=self, name=name, context=context)
 
     def call_exception_handler(self, context: dict[str, Any]) -> None:
-        if self.owner is None or not self.owner.dead:
+        dead = self.owner is not None and self.owner.dying
+        if not dead and not isinstance(context.get("exception"), Dead):
             self.complaints.append(f"{context.get('message')}: {context.get('exception')!r}")
 
     def add_signal_handler(self, sig: int, callback: Any, *args: Any) -> None:
@@ -162,6 +169,7 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 return
             owner.steps += 1
             if owner.steps == owner.doom:
+                owner.stash.append(handle)  # to be unwound with the rest
                 owner.on_doom()
                 return
         self.steps += 1
@@ -177,6 +185,8 @@ class VirtualLoop(asyncio.AbstractEventLoop):
                 handle.context.run(handle.callback, *handle.args)
         except (SystemExit, KeyboardInterrupt):
             raise
+        except Dead:
+            pass
         except BaseException as error:
             self.complaints.append(f"{handle.callback}: {error!r}")
         finally:
@@ -188,25 +198,39 @@ class VirtualLoop(asyncio.AbstractEventLoop):
         self._ready.extend(owner.stash)
         owner.stash.clear()
 
+    def _next_of(self, owner: Owner) -> Handle | None:
+        """Its next timer, without waiting for it."""
+        mine = min((one for one in self._timers if one[2].owner is owner and not one[2].gone), default=None)
+        if mine is None:
+            return None
+        mine[2].gone = True
+        return Handle(mine[2].callback, mine[2].args, mine[2].context, owner, mine[0])
+
     def bury(self, owner: Owner, main: Any) -> None:
         """The process is dead: nothing that it does reaches the world any more. Its coroutines are unwound at once, so
         that nothing is left for the garbage collector."""
-        owner.frozen = False
+        owner.frozen, owner.dying = False, True
         ours = deque(one for one in (*owner.stash, *self._ready) if one.owner is owner)
+        owner.stash.clear()
         others = [one for one in self._ready if one.owner is not owner]
-        timers = sorted(one for one in self._timers if one[2].owner is owner)
         self._ready, self.owner = ours, owner
         before = events._get_running_loop()
         events._set_running_loop(self)
         try:
             main.cancel()
-            while not main.done() and (self._ready or timers):
-                handle = self._ready.popleft() if self._ready else timers.pop(0)[2]
+            for _ in range(BURIAL_STEPS):
+                if main.done():
+                    break
+                handle = self._ready.popleft() if self._ready else self._next_of(owner)
+                if handle is None:
+                    break
                 if not handle.gone:
                     self._call(handle)
                     self.owner = owner
         finally:
             events._set_running_loop(before)
+            if not main.done():
+                self.complaints.append(f"{owner.name} cannot be unwound: it waits for ever when it is cancelled")
             owner.dead = True
             self.owner = None
             self._ready = deque([*others, *(one for one in self._ready if one.owner is not owner)])

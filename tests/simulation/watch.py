@@ -19,7 +19,7 @@ from tests.halls import HALL, MORNING
 from tests.simulation.devices import Agent, Answer
 from tests.simulation.disk import Disk
 from tests.simulation.invariants import ENVELOPE, Ledger
-from tests.simulation.loop import NS, VirtualLoop
+from tests.simulation.loop import NS, Owner, VirtualLoop
 from tests.simulation.network import Broker, Message
 from tests.simulation.plan import Plan
 from workers.ports import Input, Outgoing, Row
@@ -59,10 +59,16 @@ class Watch:
 
     # The process reaches out.
 
-    def committed(self, hall: str, n: int, row: Row) -> None:
+    def may_write(self, owner: Owner) -> bool:
+        """Whether it is the one dispatcher."""
+        raise NotImplementedError
+
+    def committed(self, owner: Owner, hall: str, n: int, row: Row) -> None:
         """A fact is durable."""
         if hall != HALL:
             return self.fail(f"a fact of a hall that is not there: {hall}")
+        if not self.may_write(owner):
+            self.fail(f"{owner.name} has written fact {n}, though another has taken over")
         if row.device:
             self.disk.causes.setdefault((row.device, row.boot, row.dseq), n)
         self.ledger.read(n, row)
