@@ -10,7 +10,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from devices import contract, pictures, topics, wire
+from devices import contract, gateway, pictures, topics, wire
+from devices.frames import Reader
 from devices.profiles import ALLOWED
 from tests.processes import ROOT, run_cli
 
@@ -127,3 +128,21 @@ def test_the_official_parser_accepts_it_and_refuses_a_broken_one(tmp_path: Path)
         path = tmp_path / "broken.yaml"
         path.write_text(text.replace(here, there, 1), "utf-8")
         assert judged(path).returncode == 1, name
+
+
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md"])
+def test_samples_frames_and_kinds_of_the_vendor_page_are_right(name: str) -> None:
+    page = (ROOT / "devices" / name).read_text("utf-8")
+    samples = re.findall(r"```json (\w+)\n(.*?)\n```", page, re.DOTALL)
+    assert {leaf for leaf, _ in samples} == {"event", "ack", "command", "state", "screen"}
+    for leaf, sample in samples:
+        msgspec.json.decode(sample, type=contract.DECODED[leaf])
+    for hexed in re.findall(r"`(FF 68(?: [0-9A-F]{2}){8,9})`", page):
+        reader = Reader()
+        assert len(reader.feed(bytes.fromhex(hexed), 0)) == 1, hexed
+    for kind in ALLOWED:
+        assert f"`{kind}`" in page or kind == "guide", "guide is a person's page, no device"
+    for plan in re.findall(r"```toml\n(.*?)```", page, re.DOTALL):
+        assert len(gateway.parse(plan).ports[0].devices) == 2
+    for path in re.findall(r"`((?:devices|deploy|tests)/[\w./]+)`", page):
+        assert (ROOT / path).exists(), path
