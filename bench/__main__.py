@@ -36,6 +36,7 @@ SUITES: Final[dict[str, str]] = {
     "loop": "bench.ingest:loop",
     "memory": "bench.memory:run",
     "peak": "bench.peak:run",
+    "peers-http": "bench.peers_http:run",
     "ranking": "bench.ranking:run",
     "recovery": "bench.recovery:run",
     "scale": "bench.scale:run",
