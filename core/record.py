@@ -19,11 +19,14 @@ class UnknownFact(Exception):
     """A kind or version that this program does not know: a newer one wrote it."""
 
 
+Lift = Callable[..., Fact]  # type: ignore[explicit-any]  # from an old form, which differs, to the next
+
+
 class Upcaster(NamedTuple):
     """An old form, and its step to the next version."""
 
     form: type[Fact]
-    lift: Callable[..., Fact]  # type: ignore[explicit-any]  # from `form` to the form of the next version
+    lift: Lift
 
 
 UPCASTERS: Final[dict[tuple[int, int], Upcaster]] = {}

@@ -8,18 +8,19 @@ crash the facts behind the snapshot are noted again; everything can be rebuilt f
 
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from core import facts_tickets as t
 from core.device import Device
 from core.evaluation import Evaluation, EvaluationState
-from core.facts import KINDS
+from core.facts import KINDS, EvaluationShown
 from core.state import HallState
 from core.ticket import OPEN, Ticket
 
 SWEEP_S: Final = 0.5
 ROWS_MAX: Final = 250  # a batch; 2,000 would hold the loop 8 ms
+FLUSH: Final = 4  # times as many where nothing else is waiting: before a snapshot, at the end
 HALL_SHIFT: Final = 40
 TICKET: Final = (
     "INSERT INTO ticket VALUES(?,?,?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET state = excluded.state, "
@@ -35,23 +36,27 @@ Statements = list[tuple[str, Rows]]
 Words = dict[str, int]
 Queue = deque[tuple[str, Any]]
 
-OF_TICKET: Final = frozenset(kind for kind in KINDS.values() if "ticket" in kind.__struct_fields__)
+UNSEEN: Final = frozenset(  # they change no column
+    (t.TicketPrinted, t.TicketPrintFailed, t.TicketReprinted, t.TicketRecalled, t.TicketEligible, EvaluationShown)
+)
+OF_TICKET: Final = frozenset(kind for kind in KINDS.values() if "ticket" in kind.__struct_fields__) - UNSEEN
 OF_DEVICE: Final = frozenset(kind for kind in KINDS.values() if kind.__name__.startswith("Device"))
 OF_EVALUATION: Final = frozenset(
     kind for kind in KINDS.values() if kind.__name__.startswith("Evaluation") and "call" in kind.__struct_fields__
-)
-WITH_STAFF: Final = (t.TicketCalled, t.TicketResumed, t.ServingFinished)
+) - {EvaluationShown}
+WITH_STAFF: Final = frozenset((t.TicketCalled, t.TicketResumed, t.ServingFinished))
 assert all("staff" in kind.__struct_fields__ for kind in WITH_STAFF)
 
 
 class Touched:
     """The records of one hall whose rows are out of date. Records are the hall's own: they go on changing."""
 
-    __slots__ = ("_state", "devices", "evaluations", "tickets")
+    __slots__ = ("_state", "devices", "evaluations", "staff", "tickets")
 
     def __init__(self, state: HallState) -> None:
         self._state = state
-        self.tickets: dict[int, tuple[Ticket, str, str, str, int, int]] = {}
+        self.tickets: dict[int, tuple[Ticket, int, int]] = {}  # with business day and time of the last fact
+        self.staff: dict[int, str] = {}  # who called or served, since the last sweep
         self.devices: dict[str, tuple[Device, int]] = {}
         self.evaluations: dict[int, tuple[Evaluation, str, int]] = {}
 
@@ -62,45 +67,40 @@ class Touched:
 
     def note(self, fact: Any, at_ms: int) -> None:
         """A fact that was just folded. O(1)."""
-        kind = type(fact)
+        kind, state = type(fact), self._state
         if kind in OF_TICKET:
-            self._ticket(fact.ticket, fact.staff if kind in WITH_STAFF else "", at_ms)
+            ticket = state.tickets.get(fact.ticket)
+            if ticket is not None:
+                self.tickets[fact.ticket] = (ticket, state.day, at_ms)
+                if kind in WITH_STAFF:
+                    self.staff[fact.ticket] = fact.staff
         elif kind in OF_EVALUATION:
-            evaluation = self._state.evaluations.get(fact.call)
+            evaluation = state.evaluations.get(fact.call)
             if evaluation is not None:
                 self.evaluations[fact.call] = (evaluation, getattr(fact, "channel", ""), at_ms)
         elif kind in OF_DEVICE:
-            device = self._state.devices.get(fact.device)
+            device = state.devices.get(fact.device)
             if device is not None:
                 self.devices[fact.device] = (device, at_ms)
-
-    def _ticket(self, number: int, staff: str, at_ms: int) -> None:
-        state = self._state
-        ticket = state.tickets.get(number)
-        if ticket is None:
-            return
-        if not staff:
-            before = self.tickets.get(number)
-            staff = before[1] if before is not None else ""
-        service, cls = state.services[ticket.service], state.rules.class_codes[ticket.cls]
-        self.tickets[number] = (ticket, staff, service, cls, state.day, at_ms)
 
     def everything(self) -> None:
         """What a new month begins with: open tickets, all devices, open evaluations."""
         state = self._state
         for ticket in state.tickets.values():
             if ticket.state in OPEN:
-                self._ticket(ticket.ticket, "", state.at_ms)
+                self.tickets[ticket.ticket] = (ticket, state.day, state.at_ms)
         self.devices.update((name, (device, state.at_ms)) for name, device in state.devices.items())
         for one in state.evaluations.values():
             if one.state is EvaluationState.OPENED:
                 self.evaluations[one.call] = (one, "", state.at_ms)
 
-    def clear(self) -> None:
-        """Nothing is out of date."""
-        self.tickets.clear()
-        self.devices.clear()
-        self.evaluations.clear()
+    def swept(self) -> Iterator[tuple[Ticket, str, str, str, int, int]]:
+        """Each touched ticket with staff, codes of service and class, day, time; it is touched no more."""
+        tickets, staff, self.tickets, self.staff = self.tickets, self.staff, {}, {}
+        services, classes = self._state.services, self._state.rules.class_codes
+        for number, (ticket, day, at_ms) in tickets.items():
+            cls = classes[ticket.cls] if ticket.cls < len(classes) else ""  # ended under another policy
+            yield ticket, staff.get(number, ""), services[ticket.service], cls, day, at_ms
 
 
 def ticket_row(words: Words, seq: int, hall: str, held: tuple[Ticket, str, str, str, int, int]) -> tuple[Any, ...]:
@@ -176,7 +176,7 @@ class Views:
             self._begin(last)
         undone, self._undone = self._undone, []
         found: Statements = [*undone, (EVALUATION, self._evaluations(words, last))]
-        room = ROWS_MAX
+        room = ROWS_MAX * (FLUSH if now else 1)
         for sql, queue, row in ((TICKET, self._tickets, ticket_row), (DEVICE, self._devices, device_row)):
             some: Rows = []
             while queue and len(some) < room:
@@ -194,9 +194,9 @@ class Views:
         """All that is touched now; what the batch in hand brings is among it."""
         self._swept_at, self._until = self._clock(), last
         for one in self._halls.values():
-            self._tickets.extend((one.hall, held) for held in one.tickets.values())
+            self._tickets.extend((one.hall, held) for held in one.swept())
             self._devices.extend((one.hall, held) for held in one.devices.values())
-            one.tickets, one.devices = {}, {}
+            one.devices = {}
 
     def _finished(self) -> int:
         if self.sweeping or self._until <= self.proj_seq:
