@@ -374,3 +374,16 @@ def test_close_gives_up_a_retry(tmp_path: Path) -> None:
                 await append
 
     asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(
+    "change", ["UPDATE meta SET v = v + 1 WHERE k = 'epoch'", "PRAGMA max_page_count=1"], ids=["taken over", "full"]
+)
+def test_what_is_left_to_store_at_the_end_hides_no_reason_why_it_ends(tmp_path: Path, change: str) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as journal:
+            await journal.append([Part("a", 0, rows(0, 1))])
+            journal.save_marks({"a": 1} | {f"hall-{n}": n for n in range(2000)})
+            await journal._other(lambda db: db.execute(change).fetchall())
+
+    asyncio.run(scenario())

@@ -379,11 +379,19 @@ class SqliteJournal:
             await self._leave()
 
     async def _leave(self) -> None:
-        """The published marks that no batch took along, and the last mark."""
-        if self._failed is None:
+        """The published marks that no batch took along, and the last mark. A start can do without: no room, or another
+        writer that has taken over, must not hide why the process ends."""
+        if self._failed is not None:
+            return
+        try:
             while self._unsaved or self.views.behind:
                 await self._last_batch(self._batch((), flush=True))
-            await self._mark()
+        except Foreign:
+            return
+        except engine.DatabaseError as error:
+            if not engine.error_name(error).startswith(PASSING):
+                raise
+        await self._mark()
 
     async def _last_batch(self, batch: Batch) -> None:
         await self._other(lambda db: write(db, batch))
