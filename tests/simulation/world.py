@@ -26,7 +26,6 @@ from workers import engine, logs
 from workers.connection import TakenOver
 from workers.ports import Fenced, Missing
 from workers.verify import verify
-from workers.writer import Foreign
 
 HEAL_S = 1800.0  # the longest patience of a device is twelve minutes
 QUIET_S = 4.0
@@ -130,7 +129,7 @@ class World(Watch):
             return engine.error_name(error).startswith("SQLITE_IOERR")
         if isinstance(error, Missing) and not isinstance(error, TakenOver):
             return "SQLITE_FULL" in str(error)
-        return isinstance(error, (Fenced, Foreign, TakenOver) + ((TimeoutError,) if life.stopping else ()))
+        return isinstance(error, (Fenced, TakenOver) + ((TimeoutError,) if life.stopping else ()))
 
     def killed(self, life: Life) -> None:
         self._not_live(life)
