@@ -98,7 +98,7 @@ def test_another_device_that_is_right_passes_with_numbers_of_its_own() -> None:
 
 
 def test_the_shortest_cases_pass_a_device_that_is_right() -> None:
-    report = tried(lambda port: Toy(port), only=("C02", "C03", "C05", "C12", "C16", "C17", "C19", "C20"))
+    report = tried(lambda port: Toy(port), only=("C03", "C05", "C12", "C16", "C17", "C19", "C20"))
     assert set(results(report).values()) == {PASSED}, conformance.text(report)
 
 
@@ -110,7 +110,7 @@ def faulty(fault: str, only: tuple[str, ...]) -> Report:
     return tried(make, profile, only=only, offline_prefix=prefix, broker=broker)
 
 
-FAST = ("no will", "many in flight", "forgets on a cut", "prints twice", "too large", "says what it may not")
+FAST = ("no will", "prints twice", "too large")
 
 
 @pytest.mark.parametrize(

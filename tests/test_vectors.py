@@ -162,7 +162,9 @@ async def take(listener: Listener, step: dict[str, Any]) -> None:
             await listener.until(to, leaf, body)
 
 
-@pytest.fixture(scope="module", params=["iotcore", pytest.param("mosquitto", marks=pytest.mark.broker)])
+@pytest.fixture(
+    scope="module", params=["iotcore", pytest.param("mosquitto", marks=[pytest.mark.broker, pytest.mark.slow])]
+)
 def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
     directory: Path = tmp_path_factory.mktemp(request.param)
     broker = RunningBroker(request.param, directory)
