@@ -153,7 +153,10 @@ def test_a_secret_that_cannot_be_read_is_named(tmp_path: Path) -> None:
 
 def test_no_secret_can_be_given_but_in_a_file() -> None:
     fields = {name for section in Settings.__struct_fields__ for name in getattr(Settings(), section).__struct_fields__}
-    assert {name for name in fields if "password" in name or "token" in name or "secret" in name} == {"password_file", "tokens_file"}
+    assert {name for name in fields if "password" in name or "token" in name or "secret" in name} == {
+        "password_file",
+        "tokens_file",
+    }
 
 
 # Hall files.
