@@ -51,12 +51,14 @@ UNTIMED: Final = ("theory",)  # no clock in the result: may run beside others, p
 
 def main(arguments: list[str]) -> int:
     """Parse, run one suite or all, print. Returns the exit code."""
-    if arguments[:1] in (["report"], ["compare"]):
-        from bench import report  # drawing is not needed to measure
+    if arguments[:1] in (["report"], ["compare"], ["figures"]):
+        from bench import figures, report  # drawing is not needed to measure
 
+        if arguments[0] == "figures":
+            return figures.main()
         return (report.report if arguments[0] == "report" else report.compare)(arguments[1:])
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, allow_abbrev=False)
-    parser.add_argument("suite", choices=[*SUITES, "all", "smoke", "report", "compare"])
+    parser.add_argument("suite", choices=[*SUITES, "all", "smoke", "report", "compare", "figures"])
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; no verdict")
     parser.add_argument("--json", action="store_true", help="the last line is the result as JSON")
     parser.add_argument("--seed", type=int, default=1)

@@ -20,8 +20,8 @@ import msgspec
 
 from bench import pairs, runs
 from bench.pairs import Options, Ratio, Report, Subject
-from bench.rush import hall_policy
 from bench.runs import IOTCORE
+from bench.rush import hall_policy
 from core import policy
 from core.policy import DevicePart, Policy
 from workers import engine

@@ -1,4 +1,4 @@
-"""bench/report.py, bench/svg.py: a page without network from any result; two results side by side."""
+"""bench/report.py, figures.py, svg.py: a page without network from any result; two results side by side."""
 
 import json
 import re
@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from bench import report, svg
+from bench import figures, report, svg
 from bench.__main__ import SUITES, main
 from bench.days import Account, summary
 from bench.latency import Pair, Pressed
@@ -83,3 +83,27 @@ def test_plots_of_nothing_are_nothing() -> None:
 def test_results_of_record_are_clean_runs(path: Path) -> None:
     found = report.read(path)
     assert found["machine"]["clean"] is True and not {"--quick", "--force"} & set(found["arguments"])
+
+
+def test_figures_are_those_of_the_results_of_record() -> None:
+    text = figures.README.read_text("utf-8")
+    assert figures.written(text, figures.figures(figures.newest())) == text, "python -m bench figures"
+
+
+def test_figures_name_misses_counts_and_stages() -> None:
+    machine = {"cpu": "A", "cores": 2, "python": "P", "sqlite": "3", "broker": "m"}
+    gates = [Gate("x.r", 0.5, 0.9, False, 0.1), Gate("x.lost", 0.0, 0.0, True, 0.0, at_least=False)]
+    found = {
+        "x": result("x", gates, machine),
+        "stages": result("stages", [], machine, stages_us={"decode": 2.0}, total_us=2.0, ingest_us=1.0),
+    }
+    text = figures.figures(found)
+    assert "| `x.r` | 0.5 | ≥ 0.9 | 0.10 | **missed** |" in text and "1 of 1 counts" in text
+    assert "| decode | 2.00 | 100% |" in text and figures.figures({}) == figures.NOTHING
+
+
+def test_results_are_known_by_suite_and_the_newest_counts(tmp_path: Path) -> None:
+    for date, value in (("20260102", 2.0), ("20260101", 1.0)):
+        one = result("peers-http", [Gate("g", value, 1.0, True, 0.0)])
+        (tmp_path / f"peers-http-{date}-cpu-2c.json").write_text(json.dumps(one))
+    assert figures.newest(tmp_path)["peers-http"]["gates"][0]["value"] == 2.0
