@@ -36,7 +36,8 @@ def _gate(gate: Document) -> str:
     spread = "-" if gate["spread"] is None else f"{gate['spread']:.2f}"
     word = {True: "held", False: "**missed**", None: "no verdict"}[gate["ok"]]
     note = f" ({gate['note']})" if gate["note"] else ""
-    return f"| `{gate['name']}` | {value} | {'≥' if gate['at_least'] else '≤'} {gate['goal']:g} | {spread} | {word}{note} |"
+    goal = f"{'≥' if gate['at_least'] else '≤'} {gate['goal']:g}"
+    return f"| `{gate['name']}` | {value} | {goal} | {spread} | {word}{note} |"
 
 
 def _count(gate: Document) -> bool:
@@ -54,7 +55,8 @@ def _counts(found: dict[str, Document]) -> str:
 def _machine(block: Document) -> str:
     disk = block.get("disk") or {}
     synced = f", fdatasync p50 {disk['fdatasync_p50_us']:.0f} µs" if "fdatasync_p50_us" in disk else ""
-    return f"{block['cpu']}, {block['cores']} cores, {block['python']}, SQLite {block['sqlite']}, {block['broker']}{synced}."
+    what = f"{block['cpu']}, {block['cores']} cores, {block['python']}, SQLite {block['sqlite']}, {block['broker']}"
+    return f"{what}{synced}."
 
 
 def _stages(one: Document) -> list[str]:
