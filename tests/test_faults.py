@@ -22,10 +22,15 @@ from tests.faulty import Machine, Relay
 from tests.processes import ROOT, Served, environment, write_halls
 from workers import replays
 
+BOTH = pytest.mark.parametrize(
+    "broker", ["iotcore", pytest.param("mosquitto", marks=[pytest.mark.broker, pytest.mark.slow])], indirect=True
+)
+
 # The broker, and the way to it.
 
 
 @pytest.mark.parametrize("away_s", [0.0, pytest.param(20.0, marks=[pytest.mark.slow, pytest.mark.timeout(120)])])
+@BOTH
 def test_a_broker_that_was_away_is_found_again_and_outboxes_drain(broker: RunningBroker, away_s: float) -> None:
     """Seen: link.down with a reason, the metric at 0, not ready. Kept: events in the outboxes. Resumes: everything."""
 
@@ -54,6 +59,7 @@ def test_a_broker_that_was_away_is_found_again_and_outboxes_drain(broker: Runnin
     asyncio.run(scenario())
 
 
+@BOTH
 def test_a_connection_cut_in_the_midst_of_batches_is_made_again(broker: RunningBroker) -> None:
     """Cut three times while everybody presses. What was under way comes again and is known, or was never there."""
 
