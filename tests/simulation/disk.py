@@ -61,6 +61,8 @@ class Disk:
         if not self.seq and not hand.execute("SELECT 1 FROM sqlite_schema WHERE name = 'journal'").fetchone():
             return False
         found = hand.execute(ROWS, (self.seq,)).fetchall()
+        if found:
+            self.keep_open()
         for seq, hall, n, at_ms, kind, v, device, boot, dseq, payload in found:
             self.seq = seq
             self.committed(owner, hall, n, Row(at_ms, kind, v, device or "", boot or "", dseq, payload))
@@ -73,6 +75,11 @@ class Disk:
             if path is not None:
                 self._keeper = engine.connect(path, isolation_level=None)
                 self._keeper.execute("SELECT count(*) FROM sqlite_schema").fetchall()
+
+    def epoch(self) -> int:
+        """Whose turn it is, by the file."""
+        assert self._keeper is not None, "asked when something was written"
+        return int(self._keeper.execute("SELECT v FROM meta WHERE k = 'epoch'").fetchone()[0])
 
     def damage_newest_snapshot(self) -> None:
         """Not the only one: with that gone a start is refused, and that is right."""
@@ -134,7 +141,6 @@ class VirtualLane:
 
         loop.call_at(ends_s, tell)
         if self.hand is not None and disk.look(self.hand, self.owner):
-            disk.keep_open()
             now, disk.at_commit = disk.at_commit, None
             if now is not None:
                 now()

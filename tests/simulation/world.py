@@ -83,7 +83,7 @@ class World(Watch):
     # Lives of the process.
 
     def may_write(self, owner: Owner) -> bool:
-        return self.life is not None and owner is self.life.owner
+        return self.lives[owner].app.journal.epoch == self.disk.epoch()
 
     def begin(self) -> None:
         """A process starts."""
