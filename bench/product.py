@@ -131,6 +131,7 @@ class Deaf(Dispatcher):
     def _messages(self) -> list[Outgoing]:
         for desk in self._touched.values():
             desk.hall.take_effects()
+            desk._answers.clear()  # not even encoded
             desk.answers(self._now_ms)
         self._touched = {}
         return []

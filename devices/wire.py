@@ -14,7 +14,7 @@ from msgspec import Meta, Struct, field
 from core import commands as c
 from core.fact import Cause
 from core.refusals import Refusal
-from core.window import Answer, CalledAnswer, RefusedAnswer, SeenAnswer, TicketAnswer
+from core.window import Answer, CalledAnswer, DoneAnswer, RefusedAnswer, SeenAnswer, TicketAnswer
 from devices.privacy import SHORTEST, personal
 
 MAX_PAYLOAD: Final = 16 * 1024
@@ -350,6 +350,8 @@ _SEEN: Final = Ok("seen")
 def result_of(seq: int, answer: Answer, *, again: bool = False, dropped: tuple[str, ...] = ()) -> Result:
     """The answer of the core as a device reads it."""
     match answer:
+        case DoneAnswer():  # first: as nearly always
+            ok = _DONE
         case TicketAnswer():
             ok = Ok("ticket", answer.ticket, answer.number, 0, 0, answer.ahead, answer.eta_s, answer.eta_p90_s)
         case CalledAnswer():
@@ -358,8 +360,6 @@ def result_of(seq: int, answer: Answer, *, again: bool = False, dropped: tuple[s
             return Result(seq, refused=str(answer.reason), again=again)
         case SeenAnswer():
             ok = _SEEN
-        case _:
-            ok = _DONE
     return Result(seq, ok=ok, again=again, dropped=dropped)
 
 
