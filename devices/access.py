@@ -93,8 +93,7 @@ def revoked(register: Register, user: str, at_ms: int) -> Register:
 
 def password_file(register: Register) -> str:
     """The text of broker.passwd."""
-    users = sorted(register.users.items())
-    return "".join(f"{user}:{one.hash}\n" for user, one in users if one.hash and not one.revoked)
+    return "".join(f"{user}:{one.hash}\n" for user, one in sorted(register.users.items()) if one.hash)
 
 
 def acl_file() -> str:

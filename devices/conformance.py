@@ -15,8 +15,10 @@ from msgspec import Struct
 
 from devices import conformance_cases
 from devices.conformance_stage import Failed, Hands, Limits, Skipped, Stage
+from devices.gate import Gate
+from devices.kit_broker import Absent, broker
 from devices.profiles import ALLOWED
-from devices.scripted_core import Absent, Gate, broker, connected
+from devices.scripted_core import connected
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 MISSING: Final = 5

@@ -5,7 +5,8 @@ from typing import Any, NamedTuple, Protocol
 
 from msgspec import Struct
 
-from devices.scripted_core import Core, Gate, Sending, granted
+from devices.gate import Gate
+from devices.scripted_core import Core, Sending, granted
 
 Key = tuple[str, int]
 

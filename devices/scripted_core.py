@@ -1,101 +1,22 @@
-"""devices/scripted_core.py: the hall that the conformance kit plays: a broker, a gate, a core that may be rude.
+"""devices/scripted_core.py: the hall that the conformance kit plays, as one device sees it; it may be rude.
 
 device ─▶ Gate (cuts, shuts, reads the protocol level) ─▶ broker ◀─ Core (writes down, answers as a case wishes)
 """
 
 import asyncio
 import contextlib
-import os
-import re
-import shutil
-import socket
-import sys
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable
-from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 import aiomqtt
 import msgspec
 
 from devices import topics
 from devices.client import NODELAY
+from devices.gate import LOOPBACK
 
-LOOPBACK: Final = "127.0.0.1"
-START_S: Final = 10.0
-CHUNK: Final = 65_536
-_CONNECT: Final = re.compile(rb"\x00\x04MQTT(.)", re.DOTALL)
 Json = dict[str, Any]
-
-
-class Absent(Exception):
-    """Something the kit needs is not on this machine."""
-
-
-class Gate:
-    """What stands between the device and the broker: a cable that can be pulled. `levels`: MQTT versions spoken."""
-
-    def __init__(self, broker_port: int) -> None:
-        self._broker_port = broker_port
-        self._server: asyncio.Server | None = None
-        self._open: set[asyncio.StreamWriter] = set()
-        self._shut = False
-        self.levels: list[int] = []
-        self.port = 0
-
-    async def start(self, host: str, port: int) -> None:
-        """Listening when it returns. OSError: the port is taken."""
-        self._server = await asyncio.start_server(self._serve, host, port)
-        self.port = self._server.sockets[0].getsockname()[1]
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        if self._shut:
-            writer.transport.abort()
-            return
-        try:
-            there, back = await asyncio.open_connection(LOOPBACK, self._broker_port)
-        except OSError:
-            writer.transport.abort()
-            return
-        self._open |= {writer, back}
-        for one in (writer, back):
-            one.get_extra_info("socket").setsockopt(*NODELAY)
-        try:
-            await asyncio.gather(self._pump(reader, back, True), self._pump(there, writer, False))
-        finally:
-            self._open -= {writer, back}
-            for one in (writer, back):
-                one.transport.abort()
-
-    async def _pump(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter, first: bool) -> None:
-        with contextlib.suppress(OSError):
-            while found := await source.read(CHUNK):
-                greeting = _CONNECT.search(found) if first else None
-                if greeting is not None:
-                    self.levels.append(greeting[1][0])
-                first = False
-                sink.write(found)
-                await sink.drain()
-        sink.transport.abort()
-
-    def cut(self) -> None:
-        """The cable is pulled and put back: no DISCONNECT reaches the broker."""
-        for writer in list(self._open):
-            writer.transport.abort()
-
-    def shut(self, shut: bool) -> None:
-        """Pulled until it is opened again."""
-        self._shut = shut
-        if shut:
-            self.cut()
-
-    async def stop(self) -> None:
-        """Nobody is let in any more."""
-        self.shut(True)
-        if self._server is not None:
-            self._server.close()
-            await asyncio.sleep(0)  # connections end in their own turn
 
 
 class Said(NamedTuple):
@@ -262,59 +183,3 @@ async def retained_state(port: int, hall: str, device: str, seconds: float) -> t
                             return message.qos, msgspec.json.decode(message.payload)
                         return message.qos, None
     return None
-
-
-# The broker.
-
-
-@contextlib.asynccontextmanager
-async def broker(kind: str) -> AsyncIterator[int]:
-    """A broker of this machine, on a port of the loopback: `embedded` or `mosquitto`. Absent: it is not here."""
-    port, port_v5 = free_port(), free_port()
-    with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "workers.broker", str(port), str(port_v5)]
-        if kind == "mosquitto":
-            command = [_mosquitto(), "-c", str(_mosquitto_conf(Path(directory), port))]
-        nowhere = asyncio.subprocess.DEVNULL
-        process = await asyncio.create_subprocess_exec(
-            *command, stdin=asyncio.subprocess.PIPE, stdout=nowhere, stderr=nowhere
-        )
-        try:
-            await _listening(process, port)
-            yield port
-        finally:
-            if process.returncode is None:
-                process.terminate()
-            await process.wait()
-
-
-def _mosquitto() -> str:
-    found = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
-    if found is None:
-        raise Absent("mosquitto is not installed")
-    return found
-
-
-def _mosquitto_conf(directory: Path, port: int) -> Path:
-    path = directory / "mosquitto.conf"
-    user = "user root\n" if os.geteuid() == 0 else ""
-    path.write_text(f"{user}listener {port} {LOOPBACK}\nallow_anonymous true\nset_tcp_nodelay true\n", "utf-8")
-    return path
-
-
-async def _listening(process: asyncio.subprocess.Process, port: int) -> None:
-    deadline_s = time.monotonic() + START_S
-    while process.returncode is None and time.monotonic() < deadline_s:
-        with contextlib.suppress(OSError):
-            _, writer = await asyncio.open_connection(LOOPBACK, port)
-            writer.close()
-            return
-        await asyncio.sleep(0.02)
-    raise Absent(f"the broker does not listen; exit code {process.returncode}")
-
-
-def free_port() -> int:
-    """A port of the loopback that nobody has now."""
-    with socket.socket() as one:
-        one.bind((LOOPBACK, 0))
-        return int(one.getsockname()[1])

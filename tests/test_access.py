@@ -54,6 +54,7 @@ def test_only_who_has_a_password_stands_in_the_file() -> None:
     assert list(lines) == ["core", "h1/b"] and access.matches("of h1/b", lines["h1/b"])
     assert access.parse(access.document(register)) == register
     assert access.matches("anew", access.added(register, "h1/a", "anew", 3).users["h1/a"].hash)
+    assert register.users["h1/a"] == access.Credential("", 2, revoked=True), "not even the hash is kept"
     with pytest.raises(KeyError):
         access.revoked(register, "h1/c", 3)
 

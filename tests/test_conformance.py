@@ -2,7 +2,9 @@
 
 import asyncio
 import json
+import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -15,8 +17,9 @@ from devices.conformance import FAILED, PASSED, SKIPPED, Report, Wish, examine
 from devices.conformance_cases import CASES
 from devices.conformance_stage import Limits
 from devices.flight import Timing
+from devices.kit_broker import free_port
 from devices.outbox import MemoryOutbox
-from devices.scripted_core import free_port
+from tests.processes import ROOT
 from tests.toys import FAULTS, Toy
 
 QUICK = Limits(press=3, answer=1.0, quiet=0.25, resend=2.5, reconnect=3, keep=(0.8, 3), offline=0.5, boot=5)
@@ -157,3 +160,44 @@ def test_the_report_reads_as_a_page_and_as_json() -> None:
     ]
     found = json.loads(msgspec.json.encode(report))
     assert found["v"] == 1 and found["cases"][1]["why"] == "seq 3 after 1"
+
+
+def test_hands_of_flesh_are_asked_and_programs_are_run(capsys: pytest.CaptureFixture[str]) -> None:
+    async def scenario() -> None:
+        asked, run = conformance.Person("", "", ""), conformance.Person("true", "false", "echo A012")
+        assert await asked.press() and await asked.power() and await asked.shown() is None
+        assert await run.press() and not await run.power() and await run.shown() == "A012\n"
+
+    asyncio.run(scenario())
+    said = capsys.readouterr().err.splitlines()
+    assert len(said) == 2 and "press a key" in said[0] and "off and on" in said[1]
+
+
+@pytest.mark.slow
+def test_a_vendor_runs_it_from_the_command_line(tmp_path: Path) -> None:
+    """As a process, with a program at the keys; JSON on standard output, the exit code says whether all is well."""
+    port, key = free_port(), tmp_path / "key"
+    command = [sys.executable, "-m", "devices.conformance", "--device", "h1/kiosk-1", "--profile", "kiosk", "--json"]
+    command += ["--listen", f"127.0.0.1:{port}", "--press", f"touch {key}", "--only", "C02", "C05", "C19"]
+    command += ["--limits", msgspec.json.encode(QUICK).decode()]
+
+    async def run(fault: str) -> tuple[int | None, Any]:
+        process = await asyncio.create_subprocess_exec(*command, cwd=ROOT, stdout=asyncio.subprocess.PIPE)
+
+        async def finger(toy: Toy) -> None:
+            while True:
+                if key.exists():
+                    key.unlink()
+                    await toy.press()
+                await asyncio.sleep(0.01)
+
+        async with Toy(port, fault=fault) as toy:
+            pressing = asyncio.create_task(finger(toy))
+            found, _ = await process.communicate()
+            pressing.cancel()
+        return process.returncode, json.loads(found)
+
+    code, report = asyncio.run(run(""))
+    assert code == 0 and [one["result"] for one in report["cases"]] == [PASSED] * 3, report
+    code, report = asyncio.run(run("seq leaps"))
+    assert code == 1 and [one["result"] for one in report["cases"]] == [FAILED, PASSED, PASSED], report

@@ -9,7 +9,8 @@ import pytest
 
 from devices.conformance_cases import CASES, c16, c17, c19, c20
 from devices.conformance_stage import Failed, Limits, Stage
-from devices.scripted_core import Core, Gate, Said, Sending
+from devices.gate import Gate
+from devices.scripted_core import Core, Said, Sending
 from tests.toys import FAULTS, PHONE
 
 OK_EVENT = {

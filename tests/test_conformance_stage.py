@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from devices.conformance_stage import Failed, Limits, Skipped, Stage, need
-from devices.scripted_core import Core, Gate, Sending
+from devices.gate import Gate
+from devices.scripted_core import Core, Sending
 
 QUICK = Limits(press=0.2, answer=0.1, quiet=0.01)
 

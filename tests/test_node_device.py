@@ -13,7 +13,7 @@ from devices import conformance
 from devices.conformance import PASSED, SKIPPED, Wish, examine
 from devices.conformance_cases import CASES
 from devices.conformance_stage import Limits
-from devices.scripted_core import free_port
+from devices.kit_broker import free_port
 from tests.brokers import RunningBroker
 from tests.halls import POLICY
 from tests.processes import Served

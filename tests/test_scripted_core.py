@@ -1,4 +1,4 @@
-"""devices/scripted_core.py: the gate cuts and shuts, the core hears and answers, on both brokers."""
+"""devices/scripted_core.py: the core hears, keeps and answers, on both brokers."""
 
 import asyncio
 import json
@@ -6,7 +6,9 @@ import json
 import aiomqtt
 import pytest
 
-from devices.scripted_core import Absent, Gate, broker, connected, free_port, granted, retained_state, silent
+from devices.gate import Gate
+from devices.kit_broker import broker
+from devices.scripted_core import connected, granted, retained_state, silent
 
 KINDS = ["embedded", pytest.param("mosquitto", marks=pytest.mark.broker)]
 V3 = aiomqtt.ProtocolVersion.V311
@@ -38,29 +40,6 @@ def test_what_is_said_is_kept_and_answered(kind: str) -> None:
     asyncio.run(scenario())
 
 
-def test_a_cut_lets_the_will_speak_and_a_shut_gate_lets_nobody_in() -> None:
-    async def scenario() -> None:
-        async with asyncio.timeout(20), broker("embedded") as port, connected(port, "h1", "d") as core:
-            gate = Gate(port)
-            await gate.start("127.0.0.1", 0)
-            will = aiomqtt.Will("jh/v1/h1/d/state", b"", 1, True)
-            with pytest.raises(aiomqtt.MqttError):
-                async with aiomqtt.Client("127.0.0.1", gate.port, protocol=V3, will=will) as device:
-                    gate.shut(True)
-                    async for _ in device.messages:
-                        pass
-            assert await core.until(lambda: core.states() == [{"state": "lost"}], 5), "an empty will is `lost`"
-            with pytest.raises(aiomqtt.MqttError):
-                async with aiomqtt.Client("127.0.0.1", gate.port, protocol=V3, timeout=1):
-                    pass
-            gate.shut(False)
-            async with aiomqtt.Client("127.0.0.1", gate.port, protocol=V3):
-                pass
-            await gate.stop()
-
-    asyncio.run(scenario())
-
-
 def test_until_is_over_in_time() -> None:
     async def scenario() -> None:
         async with broker("embedded") as port, connected(port, "h1", "d") as core:
@@ -69,14 +48,3 @@ def test_until_is_over_in_time() -> None:
             assert core.answer(core) is None  # type: ignore[arg-type]  # it does not look
 
     asyncio.run(scenario())
-
-
-def test_a_broker_that_is_not_here_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def scenario() -> None:
-        async with broker("mosquitto"):
-            pass
-
-    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
-    with pytest.raises(Absent, match="mosquitto is not installed"):
-        asyncio.run(scenario())
-    assert free_port() != free_port()
