@@ -105,6 +105,32 @@ def test_a_small_file_system_that_runs_full_is_waited_for(iotcore_broker: Runnin
         asyncio.run(runs_full_and_goes_on(iotcore_broker, small / "data", full, balloon.unlink))
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(120)
+def test_a_journal_that_somebody_has_locked_is_waited_for(iotcore_broker: RunningBroker) -> None:
+    """A person with a database tool. Seen: SQLITE_BUSY after five seconds; pages answer. Resumes at once."""
+
+    async def scenario() -> None:
+        with begin(iotcore_broker) as served:
+            await blocking(served.up)
+            async with crowd(iotcore_broker) as people:
+                await people.more(20)
+                other = sqlite3.connect(journal_of(iotcore_broker.directory), isolation_level=None)
+                other.execute("BEGIN IMMEDIATE")
+                assert (await blocking(served.wait_for, "journal.retry"))["error"] == "SQLITE_BUSY"
+                assert (await blocking(served.get, "/healthz"))[0] == 200
+                assert (await blocking(served.get, "/readyz"))[0] == 503
+                other.execute("ROLLBACK")
+                other.close()
+                await blocking(served.wait_for, "journal.recovered")
+                await people.more(20)
+                await people.rest()
+            assert await blocking(served.terminate) == 0
+        await kept(iotcore_broker.directory, people, at_least=40)
+
+    asyncio.run(scenario())
+
+
 def test_a_slow_disk_slows_answers_and_nothing_else(iotcore_broker: RunningBroker, machine: Machine) -> None:
     """Seen: commit times. The loop turns, pages answer, and what gathers in a commit is one batch."""
 
