@@ -4,6 +4,7 @@ decided ─▶ note (names what to count, before the state moves) ─ commit ─
 Only what the table of metrics lists as counted; a scrape reads it and copies nothing.
 """
 
+from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import product
 from typing import Any, Final
@@ -11,6 +12,7 @@ from typing import Any, Final
 from core import facts as f
 from core import facts_cases as k
 from core import facts_tickets as t
+from core.counter import CounterState
 from core.fact import Fact
 from core.policy import Policy
 from core.rules_appeals import PAGE
@@ -19,6 +21,7 @@ from workers.metrics import CHANNELS, COUNTED, FINDINGS, HISTOGRAM, LEVEL, REJEC
 from workers.tallies import Buckets
 
 Labels = tuple[str, ...]
+STANDS: Final = {state: state.name.lower() for state in CounterState}
 LEVELS: Final = dict(enumerate(("none", *LEVEL)))
 
 
@@ -29,7 +32,9 @@ class HallCounts:
 
     def __init__(self, state: HallState) -> None:
         self._state = state
-        self.totals: dict[str, dict[Labels, float]] = {n: {} for n, one in COUNTED.items() if one.type != HISTOGRAM}
+        self.totals: dict[str, defaultdict[Labels, float]] = {
+            n: defaultdict(float) for n, one in COUNTED.items() if one.type != HISTOGRAM
+        }
         self.histograms: dict[str, dict[Labels, Buckets]] = {
             n: {} for n, one in COUNTED.items() if one.type == HISTOGRAM
         }
@@ -70,7 +75,7 @@ class HallCounts:
         """The counter is about to change its state. None is concerned where there is no such counter."""
         known = self._state.counters.get(counter)
         if known is not None:
-            self._moved.append((counter, known.state.name.lower(), at_ms))
+            self._moved.append((counter, STANDS[known.state], at_ms))
 
     def service(self, ticket: int) -> str:
         """Of a ticket of the day."""
@@ -87,9 +92,9 @@ class HallCounts:
     def settle(self) -> None:
         """Everything noted is durable."""
         if self._steps:
+            totals = self.totals
             for name, labels in self._steps:
-                cells = self.totals[name]
-                cells[labels] = cells.get(labels, 0.0) + 1.0
+                totals[name][labels] += 1.0
             self._steps.clear()
         if self._seen:
             for name, labels, value in self._seen:
@@ -120,7 +125,7 @@ class HallCounts:
     def stand(self, now_ms: int) -> None:
         """Counts the time of all counters up to now; a scrape asks for it."""
         for counter in self._state.counters.values():
-            self._stand(counter.counter, counter.state.name.lower(), now_ms)
+            self._stand(counter.counter, STANDS[counter.state], now_ms)
 
 
 def _named(policy: Policy | None) -> dict[str, Labels]:

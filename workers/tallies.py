@@ -1,5 +1,6 @@
 """workers/tallies.py: plain counters of the dispatcher. An event costs a list slot, not a labelled metric."""
 
+from bisect import bisect_left
 from collections.abc import Sequence
 from typing import Final
 
@@ -27,12 +28,7 @@ class Buckets:
 
     def observe(self, value: float, times: int = 1) -> None:
         """`times` observations of `value`."""
-        slot = 0
-        for limit in self.limits:
-            if value <= limit:
-                break
-            slot += 1
-        self.counts[slot] += times
+        self.counts[bisect_left(self.limits, value)] += times
         self.total += value * times
 
     def add(self, other: "Buckets") -> None:
