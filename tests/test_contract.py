@@ -10,7 +10,8 @@ from typing import Any, get_args
 import msgspec
 import pytest
 
-from devices import contract, gateway, pictures, topics, wire
+from devices import contract, gateway, pictures, wire
+from devices.contract_samples import EXAMPLES
 from devices.frames import Reader
 from devices.profiles import ALLOWED
 from tests.processes import ROOT, run_cli
@@ -61,27 +62,9 @@ def test_every_command_answer_order_and_picture_of_the_wire_stands_in_it() -> No
     assert set(contract.document()["x-kinds"]) == set(ALLOWED)
 
 
-def test_directions_and_bindings_are_those_of_the_topics() -> None:
-    """Retained are state and screen; the device sends what `topics.UP` names; everything is QoS 1."""
-    found = contract.document()
-    sends = {
-        one["channel"]["$ref"].rpartition("/")[2] for one in found["operations"].values() if one["action"] == "send"
-    }
-    assert sends == set(topics.UP)
-    bindings = {
-        one["channel"]["$ref"].rpartition("/")[2]: one["bindings"]["mqtt"] for one in found["operations"].values()
-    }
-    assert bindings == {leaf: {"qos": 1, "retain": leaf in ("state", "screen")} for leaf in found["channels"]}
-    assert set(bindings) == {topics.EVENT, topics.ACK, topics.COMMAND, topics.STATE, topics.SCREEN}
-    will = found["servers"]["hall"]["bindings"]["mqtt"]["lastWill"]
-    assert (will["topic"], will["qos"], will["retain"]) == ("jh/v1/{hall}/{device}/state", 1, True)
-    message = will["message"].replace("{boot}", "k7Qx21").replace("{link}", "4")
-    assert wire.decode_state(message.encode()) == wire.State("lost", "k7Qx21", 4)
-
-
-@pytest.mark.parametrize("name", contract.EXAMPLES)
+@pytest.mark.parametrize("name", EXAMPLES)
 def test_examples_are_what_the_code_reads(name: str) -> None:
-    for example in contract.EXAMPLES[name]:
+    for example in EXAMPLES[name]:
         msgspec.convert(example, contract.DECODED[name])
 
 
@@ -91,22 +74,6 @@ def test_every_reference_leads_somewhere() -> None:
         place: Any = found
         for step in ref.removeprefix("#/").split("/"):
             place = place[step]
-
-
-def test_scalars_that_could_be_misread_are_quoted() -> None:
-    words = {
-        "yes": '"yes"',
-        "3.0": '"3.0"',
-        "a: b": '"a: b"',
-        "": '""',
-        "x ": '"x "',
-        "null": '"null"',
-        "plain text": "",
-    }
-    for word, quoted in words.items():
-        assert contract._scalar(word) == (quoted or word)
-    assert [contract._scalar(one) for one in (True, 1, [], {})] == ["true", "1", "[]", "{}"]
-    assert contract._lines({"a": [[1, {"b": 2}], 3]}, "") == ["a:", "  - - 1", "    - b: 2", "  - 3"]
 
 
 @pytest.mark.slow
