@@ -59,6 +59,19 @@ def test_every_setting_can_be_set_by_its_name_in_the_environment() -> None:
             assert getattr(getattr(chosen, section), name) != getattr(getattr(Settings(), section), name), name
 
 
+def test_a_credential_of_systemd_is_private_whatever_its_mode_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its ACL shows as the rights of the group."""
+    file = tmp_path / "broker_password"
+    file.write_text("hush\n")
+    file.chmod(0o440)
+    with pytest.raises(SettingsError, match="others may read it"):
+        settings.secret(str(file), "broker.password_file")
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(tmp_path))
+    assert settings.secret(str(file), "broker.password_file") == "hush"
+
+
 # Mistakes.
 
 

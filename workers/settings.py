@@ -194,9 +194,14 @@ def secret(file: str, what: str) -> str | None:
         raise SettingsError([f"{what}: {file}: {error.strerror}"]) from error
     except UnicodeDecodeError as error:
         raise SettingsError([f"{what}: {file}: not UTF-8"]) from error
-    if mode & 0o077:
+    if not private(path, mode):
         raise SettingsError([f"{what}: {file}: others may read it (mode {mode:o}); chmod 600 it"])
     return text
+
+
+def private(path: Path, mode: int) -> bool:
+    """Whether its owner alone may read a file. With credentials of systemd an ACL says so, not the mode."""
+    return not mode & 0o077 or str(path.parent) == process_environment().get("CREDENTIALS_DIRECTORY")
 
 
 def hall_files(directory: str) -> list[Policy]:

@@ -16,6 +16,8 @@ from typing import Annotated, Final, Literal, cast
 import msgspec
 from msgspec import Meta, Struct
 
+from workers.settings import private
+
 COOKIE: Final = "jiaohao"
 COOKIE_S: Final = 12 * 3600
 _LETTERS: Final = str.maketrans("0123456789abcdef", "ghijklmnopqrstuv")
@@ -73,7 +75,7 @@ class _File(Struct, frozen=True, forbid_unknown_fields=True):
 def read_tokens(path: Path) -> list[Grant]:
     """The grants of a tokens file. ValueError, with what is wrong."""
     try:
-        if path.stat().st_mode & 0o077:
+        if not private(path, path.stat().st_mode):
             raise ValueError(f"{path}: others may read it; chmod 600 it")
         return list(msgspec.convert(tomllib.loads(path.read_text("utf-8")), _File).token)
     except (OSError, UnicodeDecodeError) as error:
