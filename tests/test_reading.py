@@ -15,7 +15,7 @@ def test_one_month_is_read_from_any_seq(tmp_path: Path) -> None:
             found = [n for block in [one async for one in reading.blocks(tmp_path, after)] for _, n, _ in block]
             assert found == list(range(after + 1, 101))
         assert (await reading.once(path, recovery.origin)) == recovery.BEGINNING
-        assert [one.hall_seq async for one in reading.states(path, "a", 1, {1})] == [60]
+        assert [n async for n, _ in reading.states(path, "a", 1, {1})] == [60]
         assert [one async for one in reading.states(path, "a", 1, {2})] == []
 
     asyncio.run(scenario())

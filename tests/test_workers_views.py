@@ -8,6 +8,9 @@ from typing import Any
 import pytest
 
 from core import record
+from core.cases import Case, CaseState
+from core.conduct import Entry
+from core.facts_cases import CaseAssigned, ConductVoided, EvaluationAppealed
 from core.hall import Hall
 from core.state import HallState
 from core.ticket import State
@@ -257,3 +260,28 @@ def test_a_fact_about_nothing_known_touches_nothing() -> None:
         touched.note(kind, MORNING)
     assert not (touched.tickets or touched.evaluations)
     driven.wait(MIN)
+
+
+def test_cases_and_conduct_go_with_their_facts(tmp_path: Path) -> None:
+    """A follow-up is opened, closed and drawn whole; an entry of the ledger is voided."""
+    driven = opened()
+    state = driven.state
+    state.cases[4] = Case(4, "bad_review", 9, 1, "u1", "tax", MORNING, verify_due_ms=MORNING + MIN)
+    state.conduct[2] = Entry(2, "u1", "late", 20261124)
+
+    async def scenario() -> None:
+        journal = await opened_journal(tmp_path, Clock())
+        touched = journal.views.of(state)
+        for fact in (CaseAssigned(4, "u9"), ConductVoided(2), EvaluationAppealed(9, "u1"), CaseAssigned(99, "u9")):
+            touched.note(fact, MORNING)
+        assert list(touched.cases) == [4] and list(touched.entries) == [2]
+        state.cases[4].state = CaseState.ASSIGNED
+        await journal.append([Part(HALL, 0, rows(driven)[:1])])
+        assert not journal.views.behind
+        found = await journal.alone(lambda db: db.execute('SELECT state, call, closed_ms FROM "case"').fetchall())
+        assert found == [(int(CaseState.ASSIGNED), 9, None)]
+        found = await journal.alone(lambda db: db.execute("SELECT on_day, voided FROM conduct").fetchall())
+        assert found == [(20261124, 0)]
+        await journal.close()
+
+    asyncio.run(scenario())

@@ -6,8 +6,8 @@ full or busy: the same batch again, nothing overtakes it ─▶ heads advance on
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from contextlib import aclosing, suppress
 from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
@@ -224,15 +224,15 @@ class SqliteJournal:
 
     async def replay(self, hall: str, after: int = 0) -> AsyncIterator[tuple[int, Row]]:
         """The facts of one hall, n ascending. Only what is durable: another connection reads."""
-        async for block in self.replay_all(0):
-            for name, n, row in block:
-                if name == hall and n > after:
-                    yield n, row
+        async with aclosing(self.replay_all(0)) as found:
+            async for block in found:
+                for name, n, row in block:
+                    if name == hall and n > after:
+                        yield n, row
 
-    async def replay_all(self, after_seq: int) -> AsyncIterator[list[Item]]:
+    def replay_all(self, after_seq: int) -> AsyncGenerator[list[Item], None]:
         """Blocks of up to 5,000 (hall, n, row) behind a seq, each batch checked first. JournalDamaged."""
-        async for block in reading.blocks(self.path.parent, after_seq):
-            yield block
+        return reading.blocks(self.path.parent, after_seq)
 
     def heads(self) -> dict[str, int]:
         """The last n of each hall."""
@@ -294,11 +294,10 @@ class SqliteJournal:
         number, head, last = self._words.get(hall, -1), self._heads.get(hall, 0), self._last
         return await self._other(lambda db: raise_snapshot(db, hall, number, head, last))
 
-    async def newest(self, hall: str) -> AsyncIterator[tuple[int, bytes]]:
+    def newest(self, hall: str) -> AsyncIterator[tuple[int, bytes]]:
         """(hall_seq, data), newest first. Damaged ones and unknown formats are left out."""
         number = self._words.get(hall, -1)
-        async for good in reading.states(self.path, hall, number, self._options.formats):
-            yield good.hall_seq, good.data
+        return reading.states(self.path, hall, number, self._options.formats)
 
     # --- months ---
 
@@ -385,7 +384,7 @@ class SqliteJournal:
             return
         try:
             while self._unsaved or self.views.behind:
-                await self._last_batch(self._batch((), flush=True))
+                await self._at_once(self._batch((), flush=True))
         except Foreign:
             return
         except engine.DatabaseError as error:
@@ -393,6 +392,6 @@ class SqliteJournal:
                 raise
         await self._mark()
 
-    async def _last_batch(self, batch: Batch) -> None:
+    async def _at_once(self, batch: Batch) -> None:
         await self._other(lambda db: write(db, batch))
         self._advance(batch, ())

@@ -1,7 +1,8 @@
 """workers/replays.py: read a journal without owning it: fold it, compare with its snapshots, print facts."""
 
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,7 @@ from core.hall import Hall
 from core.state import HallState
 from core.why import Language
 from devices.pictures import tell
-from workers import engine, fold, recovery
-from workers.engine import Lane
+from workers import fold, reading, recovery
 from workers.ports import JournalDamaged, Missing, Row
 
 
@@ -35,32 +35,24 @@ class Replayed(msgspec.Struct):
     halls: list[HallDigest]
 
 
-async def rows(data: Path) -> AsyncIterator[tuple[str, int, Row]]:
-    """Every fact in order, each batch checked. Missing when there is no journal."""
-    path = recovery.newest_file(data)
-    if path is None:
+async def rows(data: Path) -> AsyncGenerator[tuple[str, int, Row], None]:
+    """Every fact of all months in order, each batch checked. Missing when there is no journal."""
+    if recovery.newest_file(data) is None:
         raise Missing(f"no journal in {data}")
-    lane = await Lane(lambda: engine.reader(path)).open()
-    try:
-        blocks = await lane.run(lambda db: recovery.verified(db, 0))
-        while block := await lane.run(lambda db: next(blocks, None)):
+    async with aclosing(reading.blocks(data, 0)) as found:
+        async for block in found:
             for item in block:
                 yield item
-    finally:
-        await lane.close()
 
 
 async def stored(data: Path) -> dict[tuple[str, int], bytes]:
     """Every stored snapshot that is whole, by (hall, n)."""
-    path = recovery.newest_file(data)
-    assert path is not None, "rows() has looked"
-    lane = await Lane(lambda: engine.reader(path)).open()
     sql = "SELECT w.text, s.hall_seq, s.data FROM snapshot s JOIN word w ON w.id = s.hall"
-    try:
-        found = await lane.run(lambda db: db.execute(sql).fetchall())
-    finally:
-        await lane.close()
-    return {(hall, n): data for hall, n, data in found}
+    found: dict[tuple[str, int], bytes] = {}
+    for path in recovery.files(data):
+        some = await reading.once(path, lambda db: db.execute(sql).fetchall())
+        found.update(((hall, n), state) for hall, n, state in some)
+    return found
 
 
 async def folded(data: Path, to: int) -> tuple[dict[str, Hall], dict[str, int]]:
@@ -68,18 +60,19 @@ async def folded(data: Path, to: int) -> tuple[dict[str, Hall], dict[str, int]]:
     halls: dict[str, Hall] = {}
     agreed: dict[str, int] = {}
     snapshots: dict[tuple[str, int], bytes] | None = None
-    async for name, n, row in rows(data):
-        if snapshots is None:
-            snapshots = await stored(data)
-        hall = halls.setdefault(name, Hall(HallState(name)))
-        if to and n > to:
-            continue
-        fold.apply(hall, n, row)
-        kept = snapshots.get((name, n))
-        if kept is not None:
-            if kept != hall.state.snapshot():
-                raise JournalDamaged(f"hall {name}: the snapshot at {n} is not the fold of the facts up to it")
-            agreed[name] = agreed.get(name, 0) + 1
+    async with aclosing(rows(data)) as found_rows:
+        async for name, n, row in found_rows:
+            if snapshots is None:
+                snapshots = await stored(data)
+            hall = halls.setdefault(name, Hall(HallState(name)))
+            if to and n > to:
+                continue
+            fold.apply(hall, n, row)
+            kept = snapshots.get((name, n))
+            if kept is not None:
+                if kept != hall.state.snapshot():
+                    raise JournalDamaged(f"hall {name}: the snapshot at {n} is not the fold of the facts up to it")
+                agreed[name] = agreed.get(name, 0) + 1
     return halls, agreed
 
 
@@ -111,13 +104,14 @@ async def why(data: Path, number: str, lang: Language) -> list[Told]:
     """Every call of a number, with its reason told from the fact and the policy of its time."""
     halls: dict[str, Hall] = {}
     found: list[Told] = []
-    async for name, n, row in rows(data):
-        hall = halls.setdefault(name, Hall(HallState(name)))
-        fact, _, _ = record.decode(row.kind, row.v, row.payload)
-        if isinstance(fact, TicketCalled) and fact.number == number:
-            told = tell(hall.state, fact.why, lang)
-            found.append(Told(name, n, row.at_ms, fact.counter, fact.why.rule, told, list(fact.why.heads)))
-        fold.apply(hall, n, row)
+    async with aclosing(rows(data)) as found_rows:
+        async for name, n, row in found_rows:
+            hall = halls.setdefault(name, Hall(HallState(name)))
+            fact, _, _ = record.decode(row.kind, row.v, row.payload)
+            if isinstance(fact, TicketCalled) and fact.number == number:
+                told = tell(hall.state, fact.why, lang)
+                found.append(Told(name, n, row.at_ms, fact.counter, fact.why.rule, told, list(fact.why.heads)))
+            fold.apply(hall, n, row)
     return found
 
 
@@ -137,17 +131,18 @@ async def print_why(data: Path, number: str, lang: Language, as_json: bool) -> N
 async def print_facts(data: Path, number: str, to: int) -> None:
     """Facts as JSON lines: all, or those of one ticket number."""
     tickets: set[tuple[str, int]] = set()
-    async for hall, n, row in rows(data):
-        if to and n > to:
-            continue
-        fact, _, actor = record.decode(row.kind, row.v, row.payload)
-        if number:
-            ticket = (hall, getattr(fact, "ticket", 0))
-            if getattr(fact, "number", "") == number:
-                tickets.add(ticket)
-            if ticket not in tickets:
+    async with aclosing(rows(data)) as found_rows:
+        async for hall, n, row in found_rows:
+            if to and n > to:
                 continue
-        line: dict[str, Any] = {"v": 1, "hall": hall, "n": n, "at_ms": row.at_ms, "fact": type(fact).__name__}
-        line |= {name: getattr(fact, name) for name in fact.__struct_fields__}
-        line |= {"cause": [row.device, row.boot, row.dseq] if row.device else None, "actor": actor}
-        sys.stdout.write(msgspec.json.encode(line).decode() + "\n")
+            fact, _, actor = record.decode(row.kind, row.v, row.payload)
+            if number:
+                ticket = (hall, getattr(fact, "ticket", 0))
+                if getattr(fact, "number", "") == number:
+                    tickets.add(ticket)
+                if ticket not in tickets:
+                    continue
+            line: dict[str, Any] = {"v": 1, "hall": hall, "n": n, "at_ms": row.at_ms, "fact": type(fact).__name__}
+            line |= {name: getattr(fact, name) for name in fact.__struct_fields__}
+            line |= {"cause": [row.device, row.boot, row.dseq] if row.device else None, "actor": actor}
+            sys.stdout.write(msgspec.json.encode(line).decode() + "\n")

@@ -1,9 +1,9 @@
-"""workers/views.py: the tables ticket, device, evaluation: pictures of records for people. The core never reads them.
+"""workers/views.py: ticket, device, evaluation, case, conduct: pictures for people. The core never reads them.
 
 fact ─note▶ touched ─each 0.5 s▶ sweep, ≤ 250 rows with each batch ─its last row▶ proj_seq = the seq at its start
 Tickets and devices are coalesced: a row pictures its record as it is when written, maybe newer than the watermark.
-Evaluations go with their facts. Ended records are held here until written; a snapshot waits for the sweep. After a
-crash the facts behind the snapshot are noted again; everything can be rebuilt from the journal.
+Evaluations, cases and conduct go with their facts. Ended records are held here until written; a snapshot waits for the
+sweep. After a crash the facts behind the snapshot are noted again; everything can be rebuilt from the journal.
 """
 
 import time
@@ -12,9 +12,12 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 from core import facts_tickets as t
+from core.cases import Case
+from core.conduct import Entry
 from core.device import Device
 from core.evaluation import Evaluation, EvaluationState
 from core.facts import KINDS, EvaluationShown
+from core.facts_cases import EvaluationAppealed, EvaluationExcluded, EvaluationUpheld
 from core.state import HallState
 from core.ticket import OPEN, Ticket
 
@@ -30,7 +33,11 @@ TICKET: Final = (
 )
 EVALUATION: Final = "INSERT OR REPLACE INTO evaluation VALUES(?,?,?,?,?,?,?,?,?,?,?)"
 DEVICE: Final = "INSERT OR REPLACE INTO device VALUES(?,?,?,?,?,?,?,?)"
-WIPE: Final = ("DELETE FROM ticket", "DELETE FROM evaluation", "DELETE FROM device")
+CASE: Final = 'INSERT OR REPLACE INTO "case" VALUES(?,?,?,?,?,?,?,?,?,?)'
+CONDUCT: Final = "INSERT OR REPLACE INTO conduct VALUES(?,?,?,?,?,?,?)"
+WIPE: Final = (
+    "DELETE FROM ticket", "DELETE FROM evaluation", "DELETE FROM device", 'DELETE FROM "case"', "DELETE FROM conduct"
+)  # fmt: skip
 Rows = list[tuple[Any, ...]]
 Statements = list[tuple[str, Rows]]
 Words = dict[str, int]
@@ -44,6 +51,9 @@ OF_DEVICE: Final = frozenset(kind for kind in KINDS.values() if kind.__name__.st
 OF_EVALUATION: Final = frozenset(
     kind for kind in KINDS.values() if kind.__name__.startswith("Evaluation") and "call" in kind.__struct_fields__
 ) - {EvaluationShown}
+OF_CASE: Final = frozenset(kind for kind in KINDS.values() if kind.__name__.startswith("Case"))
+OF_APPEAL: Final = frozenset((EvaluationAppealed, EvaluationUpheld, EvaluationExcluded))
+OF_ENTRY: Final = frozenset(kind for kind in KINDS.values() if "entry" in kind.__struct_fields__)
 WITH_STAFF: Final = frozenset((t.TicketCalled, t.TicketResumed, t.ServingFinished))
 assert all("staff" in kind.__struct_fields__ for kind in WITH_STAFF)
 
@@ -51,7 +61,7 @@ assert all("staff" in kind.__struct_fields__ for kind in WITH_STAFF)
 class Touched:
     """The records of one hall whose rows are out of date. Records are the hall's own: they go on changing."""
 
-    __slots__ = ("_state", "devices", "evaluations", "staff", "tickets")
+    __slots__ = ("_state", "cases", "devices", "entries", "evaluations", "staff", "tickets")
 
     def __init__(self, state: HallState) -> None:
         self._state = state
@@ -59,6 +69,8 @@ class Touched:
         self.staff: dict[int, str] = {}  # who called or served, since the last sweep
         self.devices: dict[str, tuple[Device, int]] = {}
         self.evaluations: dict[int, tuple[Evaluation, str, int]] = {}
+        self.cases: dict[int, Case] = {}
+        self.entries: dict[int, Entry] = {}
 
     @property
     def hall(self) -> str:
@@ -82,6 +94,16 @@ class Touched:
             device = state.devices.get(fact.device)
             if device is not None:
                 self.devices[fact.device] = (device, at_ms)
+        elif kind in OF_CASE and fact.case in state.cases:
+            self.cases[fact.case] = state.cases[fact.case]
+        elif kind in OF_ENTRY and fact.entry in state.conduct:
+            self.entries[fact.entry] = state.conduct[fact.entry]
+        if kind in OF_APPEAL:
+            self.cases.update((case.case, case) for case in state.cases.values() if case.call == fact.call)
+
+    def dirty(self) -> bool:
+        """Is any row out of date?"""
+        return bool(self.tickets or self.devices or self.evaluations or self.cases or self.entries)
 
     def everything(self) -> None:
         """What a new month begins with: open tickets, all devices, open evaluations."""
@@ -93,6 +115,8 @@ class Touched:
         for one in state.evaluations.values():
             if one.state is EvaluationState.OPENED:
                 self.evaluations[one.call] = (one, "", state.at_ms)
+        self.cases.update(state.cases)
+        self.entries.update(state.conduct)
 
     def swept(self) -> Iterator[tuple[Ticket, str, str, str, int, int]]:
         """Each touched ticket with staff, codes of service and class, day, time; it is touched no more."""
@@ -134,6 +158,20 @@ def evaluation_row(words: Words, seq: int, hall: str, held: tuple[Evaluation, st
     )  # fmt: skip
 
 
+def case_row(words: Words, seq: int, hall: str, one: Case) -> tuple[Any, ...]:
+    """Columns of table case."""
+    return (
+        words[hall] << HALL_SHIFT | one.case, words[one.kind], int(one.state), one.call or None, one.opened_ms,
+        one.verify_due_ms or None, one.rectify_due_ms or None, one.reply_due_ms or None, one.closed_ms or None, seq,
+    )  # fmt: skip
+
+
+def entry_row(words: Words, seq: int, hall: str, one: Entry) -> tuple[Any, ...]:
+    """Columns of table conduct."""
+    key = words[hall] << HALL_SHIFT | one.entry
+    return key, words[one.staff], words[one.kind], one.on_day, one.half_days, int(one.void), seq
+
+
 class Views:
     """What is touched in all halls, and the sweep under way. Asked by the journal for each batch, on the loop."""
 
@@ -160,7 +198,7 @@ class Views:
     @property
     def behind(self) -> bool:
         """Is anything out of date?"""
-        return self.sweeping or any(one.tickets or one.devices or one.evaluations for one in self._halls.values())
+        return self.sweeping or any(one.dirty() for one in self._halls.values())
 
     def due(self) -> bool:
         """Should something be written, even if there are no facts?"""
@@ -175,7 +213,7 @@ class Views:
         if not self.sweeping and (now or self.due()):
             self._begin(last)
         undone, self._undone = self._undone, []
-        found: Statements = [*undone, (EVALUATION, self._evaluations(words, last))]
+        found: Statements = [*undone, *self._with_facts(words, last)]
         room = ROWS_MAX * (FLUSH if now else 1)
         for sql, queue, row in ((TICKET, self._tickets, ticket_row), (DEVICE, self._devices, device_row)):
             some: Rows = []
@@ -204,10 +242,15 @@ class Views:
         self.proj_seq = self._until
         return self._until
 
-    def _evaluations(self, words: Words, last: int) -> Rows:
-        rows: Rows = []
+    def _with_facts(self, words: Words, last: int) -> Statements:
+        """Evaluations, cases and conduct go with the batch of their facts."""
+        rated, cases, entries = Rows(), Rows(), Rows()
         for one in self._halls.values():
             if one.evaluations:
-                rows += [evaluation_row(words, last, one.hall, held) for held in one.evaluations.values()]
+                rated += [evaluation_row(words, last, one.hall, held) for held in one.evaluations.values()]
                 one.evaluations = {}
-        return rows
+            if one.cases or one.entries:
+                cases += [case_row(words, last, one.hall, case) for case in one.cases.values()]
+                entries += [entry_row(words, last, one.hall, entry) for entry in one.entries.values()]
+                one.cases, one.entries = {}, {}
+        return [(EVALUATION, rated), (CASE, cases), (CONDUCT, entries)]
