@@ -12,12 +12,14 @@ from prometheus_client.parser import text_string_to_metric_families
 from core.hall import Hall
 from core.state import HallState
 from workers import collector
+from workers.ballast import Ballast
 from workers.desk import Desk
 from workers.journal import Stats
 from workers.link_settings import LinkStats
 from workers.outbox import OutboxStats
 from workers.samples import Sources
 from workers.tallies import Tallies
+from workers.views import Views
 
 Key = tuple[str, tuple[tuple[str, str], ...]]
 
@@ -45,7 +47,16 @@ class Shown:
             tallies=self.tallies,
             link=cast(Any, SimpleNamespace(stats=self.link, depth=lambda: 7)),
             outbox=cast(Any, SimpleNamespace(stats=self.outbox, pending=lambda: 2, oldest_s=lambda: 0.5)),
-            journal=cast(Any, SimpleNamespace(stats=self.journal, last=41, path=self.directory / "journal-2026-11.db")),
+            journal=cast(
+                Any,
+                SimpleNamespace(
+                    stats=self.journal,
+                    last=41,
+                    path=self.directory / "journal-2026-11.db",
+                    views=Views(40),
+                    ballast=Ballast(self.directory, 0, 0),
+                ),
+            ),
             desks=lambda: self.desks,
             ready=lambda: self.checks,
             now_ms=lambda: self.now_ms,

@@ -134,6 +134,8 @@ def _of_journal(s: Sources) -> Samples:
         yield "journal_retries", (error,), count
     yield "journal_seq", (), s.journal.last
     yield "journal_wal_bytes", (), stats.wal_bytes
+    yield "projection_lag_facts", (), s.journal.views.lag(s.journal.last)
+    yield "ballast_bytes", (), s.journal.ballast.size if s.journal.ballast.held else 0
     yield "sqlite_affected", (), float(engine.affected(engine.sqlite_version()))
     yield "snapshots", (), tallies.snapshots
     yield "snapshot_timestamp_seconds", (), tallies.snapshot_s
