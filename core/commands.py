@@ -21,7 +21,8 @@ from core.commands_cases import CaseCommand
 
 
 class TakeTicket(Command, frozen=True, tag="ticket.take"):
-    """A place in the queue of `service` (取号). `number`: printed offline from the kiosk's own prefix."""
+    """A place in the queue of `service` (取号). `number`: printed offline from the kiosk's own prefix; `replaces`: the
+    seq of a take that had no answer in time and must not count."""
 
     service: Id
     cls: Id = field(name="class", default="ordinary")
@@ -33,6 +34,7 @@ class TakeTicket(Command, frozen=True, tag="ticket.take"):
     party: Annotated[int, Meta(ge=1, le=20)] = 1
     number: Code = ""
     happened_ms: Count = 0
+    replaces: Count = 0
 
 
 class ReportPrint(Command, frozen=True, tag="ticket.report_print"):

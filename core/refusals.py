@@ -70,6 +70,7 @@ class Refusal(StrEnum):
     CLASS_NOT_ALLOWED = "class_not_allowed"
     NUMBERS_EXHAUSTED = "numbers_exhausted"
     NUMBER_TAKEN = "number_taken"
+    REPLACED = "replaced"
     REPRINT_LIMIT = "reprint_limit"
     RECALL_LIMIT = "recall_limit"
     RECALL_TOO_SOON = "recall_too_soon"

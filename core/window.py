@@ -16,6 +16,7 @@ ANSWERS: Final = 64
 BOOTS: Final = 4
 RETIRED: Final = 64
 SKIPPED: Final = 16
+UNKNOWN: Final = -1  # instead of a CRC: settled before it came, so whatever its body is, it is that one
 
 
 class TicketAnswer(Struct, frozen=True, tag="ticket", array_like=True, gc=False):
@@ -68,7 +69,7 @@ class Window(Struct, array_like=True):
         """None: fresh. Else the answer to give, nothing being applied."""
         kept = self.answers.get(seq)
         if kept is not None:
-            return kept[1] if kept[0] == body else RefusedAnswer(Refusal.SEQ_REUSED)
+            return kept[1] if kept[0] in (body, UNKNOWN) else RefusedAnswer(Refusal.SEQ_REUSED)
         if seq > self.floor and not self.above:
             return None
         if self.skipped and any(first <= seq <= last for first, last in self.skipped):

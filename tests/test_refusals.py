@@ -72,6 +72,6 @@ def test_every_reason_is_given_somewhere_or_belongs_to_the_shell() -> None:
     rules = "".join(path.read_text() for path in Path("core").glob("rules_*.py"))
     hall = Path("core/hall.py").read_text() + Path("core/window.py").read_text()
     given = {reason for reason in Refusal if f"Refusal.{reason.name}" in rules + hall}
-    elsewhere = {"bad_field", "unknown_kind", "too_large", "personal_data", "device_unknown", "wrong_hall"}
+    elsewhere = {"bad_field", "unknown_kind", "too_large", "personal_data", "device_unknown", "wrong_hall", "replaced"}
     later = {"service_closed"}
     assert {str(reason) for reason in set(Refusal) - given} <= elsewhere | later

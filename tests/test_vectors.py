@@ -21,7 +21,7 @@ from devices import wire
 from devices.client import NODELAY
 from devices.profiles import ALLOWED
 from tests.brokers import RunningBroker
-from tests.processes import ROOT, Served
+from tests.processes import ROOT, Served, run_cli
 from workers import engine
 from workers.recovery import newest_file
 
@@ -175,6 +175,8 @@ def stage(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFacto
             served.up().until(lambda found: found['jiaohao_ready{check="halls"}'] == 1)
             yield Stage(broker, served)
             assert served.terminate() == 0, served.text
+        replayed = run_cli("replay", served.data)
+        assert replayed.returncode == 0, replayed.stderr  # folding the journal gives the states that were stored
     finally:
         broker.stop()
 

@@ -12,6 +12,7 @@ from core.window import (
     RETIRED,
     SEEN,
     SKIPPED,
+    UNKNOWN,
     CalledAnswer,
     DeviceWindows,
     RefusedAnswer,
@@ -45,6 +46,12 @@ def test_the_first_answer_stands_and_another_body_is_refused() -> None:
     window.settle(1, 7, TICKET)
     assert window.judge(1, 7) == TICKET
     assert window.judge(1, 8) == REUSED
+
+
+def test_what_was_settled_before_it_came_is_itself_whatever_its_body() -> None:
+    window, gone = Window(), RefusedAnswer(Refusal.REPLACED)
+    window.settle(1, UNKNOWN, gone)
+    assert window.judge(1, 7) == window.judge(1, 8) == gone and window.floor == 1
 
 
 def test_of_one_command_the_last_telling_answer_stands() -> None:

@@ -18,7 +18,7 @@ from core.facts import EvaluationRejected, Refused
 from core.facts_tickets import TicketCalled
 from core.hall import Hall
 from core.refusals import NEVER_SETTLES, Refusal
-from core.window import Answer, RefusedAnswer
+from core.window import UNKNOWN, Answer, RefusedAnswer, TicketAnswer
 from devices import topics, wire
 from devices.privacy import SHORTEST, masked, personal
 from devices.profiles import ALLOWED
@@ -163,10 +163,25 @@ class Desk:
         else:
             if heard.age_ms and type(command) is c.TakeTicket and command.number:
                 command = msgspec.structs.replace(command, happened_ms=max(1, at_ms - heard.age_ms))
+            if type(command) is c.TakeTicket and 0 < command.replaces < cause.seq:
+                self._replace(cause, command.replaces, at_ms)
             facts = hall.decide(command, at_ms, cause.device)
             self.tallies.commands[c.TYPE_OF[type(command)]] += 1
         self._record(facts, at_ms, cause)
         return self._answer(cause, wire.result_of(cause.seq, hall.settled(cause), dropped=heard.dropped))
+
+    def _replace(self, cause: Cause, seq: int, at_ms: int) -> None:
+        """A take whose answer did not come in time, so that nobody holds its slip: its ticket is cancelled, or it is
+        settled before it comes. One that is at a counter already stays."""
+        hall, before = self.hall, Cause(cause.device, cause.boot, seq, UNKNOWN)
+        if hall.judge(before) is None:
+            return self._record(hall.refuse_type("ticket.take", Refusal.REPLACED), at_ms, before)
+        kept = hall.state.windows[cause.device].boots[cause.boot].answers.get(seq)
+        if kept is not None and isinstance(kept[1], TicketAnswer):
+            facts = hall.decide(c.CancelTicket(kept[1].ticket, "replaced"), at_ms, cause.device)
+            if type(facts[0]) is not Refused:
+                self._record(facts, at_ms, cause)
+        return None
 
     def _bad(self, bad: wire.Bad, device: str, topic: str, payload: bytes, at_ms: int) -> None:
         """Counted, answered where there is somebody to answer, kept where a person could make sense of it."""
