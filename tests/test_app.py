@@ -12,7 +12,7 @@ import aiomqtt
 import msgspec
 import pytest
 
-from bench.load import hall_policy
+from bench.rush import hall_policy
 from core.commands import ChangePolicy
 from core.policy import Policy
 from tests.brokers import RunningBroker

@@ -19,7 +19,7 @@ import mqtt5
 import msgspec
 import pytest
 
-from bench.load import hall_policy
+from bench.rush import hall_policy
 from core.policy import DevicePart
 from tests.bad_input import IDENTITY, PHONE, REPRINT, ROWS, TAKE, Row, event, many
 from tests.brokers import RunningBroker

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.load import hall_policy
+from bench.rush import hall_policy
 from core.policy import document
 from tests.brokers import RunningBroker
 from tests.processes import run_cli

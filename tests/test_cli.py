@@ -12,7 +12,7 @@ import aiomqtt
 import pytest
 from typer.testing import CliRunner
 
-from bench.load import hall_policy
+from bench.rush import hall_policy
 from tests.brokers import RunningBroker
 from tests.halls import HALL, MIN, MORNING, opened
 from tests.processes import ROOT, Served, environment, run_cli, write_halls

@@ -9,7 +9,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
-from bench.load import hall_policy
+from bench.rush import hall_policy
 from tests.brokers import RunningBroker
 from tests.processes import ROOT, Served, visits
 from workers import logs

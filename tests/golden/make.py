@@ -10,7 +10,7 @@ from random import Random
 
 import msgspec
 
-from bench.load import hall_policy
+from bench.rush import hall_policy
 from core import commands as c
 from core import record
 from core.fact import Cause, Fact
