@@ -12,7 +12,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from workers import cli_devices, cli_journal, cli_tokens
+from workers import cli_devices, cli_journal, cli_report, cli_tokens
 
 OK: Final = 0
 WRONG: Final = 1
@@ -31,6 +31,7 @@ app = typer.Typer(
 cli_devices.attach(app)
 cli_journal.attach(app)
 cli_tokens.attach(app)
+cli_report.attach(app)
 
 
 def main() -> None:

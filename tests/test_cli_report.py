@@ -1,0 +1,78 @@
+"""workers/cli_report.py: one report in its forms, on stdout or in a file; what is asked wrongly is said to be."""
+
+import csv
+import io
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from tests.test_replays import stored
+from tests.test_report import lively
+from workers.cli import app
+from workers.report import Line
+
+RUN = CliRunner()
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return stored(tmp_path_factory.mktemp("data"), lively())
+
+
+def said(data: Path, *more: str) -> str:
+    found = RUN.invoke(app, ["report", str(data), "--month", "2026-11", *more])
+    assert found.exit_code == 0, found.output
+    return found.stdout
+
+
+def test_a_table_shows_shares_with_their_numbers(data: Path) -> None:
+    head, first, *_ = said(data, "--by", "clerk").splitlines()
+    assert head.split()[:4] == ["hall", "department", "clerk", "served"]
+    assert "1/3 33.3" in first and "3/5 60.0" in first and "too_few" in first
+
+
+def test_csv_has_every_column(data: Path) -> None:
+    (row,) = csv.DictReader(io.StringIO(said(data, "--format", "csv")))
+    assert tuple(row) == Line.__struct_fields__
+    assert (row["hall"], row["bad_num"], row["bad_den"]) == ("h1", "1", "4")
+
+
+def test_json_is_one_document(data: Path, tmp_path: Path) -> None:
+    document = json.loads(said(data, "--format", "json", "--by", "department"))
+    assert (document["v"], document["by"], len(document["lines"])) == (1, "department", 2)
+    said(data, "--format", "json", "--out", str(tmp_path / "out.json"))
+    assert json.loads((tmp_path / "out.json").read_text())["lines"][0]["served"] == 6
+
+
+def test_parquet_is_written_where_pyarrow_is(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    written: list[Any] = []
+    arrow, writer = ModuleType("pyarrow"), ModuleType("pyarrow.parquet")
+    vars(arrow)["Table"] = type("Table", (), {"from_pylist": staticmethod(lambda rows: rows)})
+    vars(writer)["write_table"] = lambda *args, **more: written.append((args, more))
+    for module in (arrow, writer):
+        monkeypatch.setitem(sys.modules, module.__name__, module)
+    said(data, "--format", "parquet", "--out", str(tmp_path / "x.parquet"))
+    ((rows, out), more) = written[0]
+    assert (rows[0]["served"], out, more) == (6, tmp_path / "x.parquet", {"compression": "zstd"})
+
+
+def test_without_pyarrow_it_says_what_to_do(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    where = ["report", str(data), "--month", "2026-11", "--format", "parquet", "--out", str(tmp_path / "x.parquet")]
+    found = RUN.invoke(app, where)
+    assert found.exit_code == 5 and "install the extra [report]" in found.stderr
+
+
+@pytest.mark.parametrize("wrong", [["--by", "name"], ["--format", "pdf"], ["--format", "parquet"], ["--day", "x"]])
+def test_what_is_asked_wrongly_is_usage(data: Path, wrong: list[str]) -> None:
+    found = RUN.invoke(app, ["report", str(data), *([] if "--day" in wrong else ["--month", "2026-11"]), *wrong])
+    assert found.exit_code == 2 and len(found.stderr.splitlines()) == 3
+
+
+def test_a_directory_without_a_journal_is_missing(tmp_path: Path) -> None:
+    assert RUN.invoke(app, ["report", str(tmp_path), "--month", "2026-11"]).exit_code == 5

@@ -1,0 +1,43 @@
+"""workers/totals.py: facts counted one by one; what is told has a rule, openings that were erased do no harm."""
+
+from core import facts as f
+from core import facts_cases as fc
+from core.facts import KINDS
+from tests.halls import EXAMPLES
+from workers.totals import KEPT_DAYS, RULES, Counter, Totals
+
+
+def test_every_rule_is_of_a_fact_of_the_catalogue() -> None:
+    assert RULES.keys() <= set(KINDS.values())
+
+
+def test_what_no_report_tells_is_passed_over() -> None:
+    counter = Counter(Totals())
+    for kind, example in EXAMPLES.items():
+        if kind not in RULES:
+            counter.note("h", example, 1)
+    assert counter.totals == Totals()
+
+
+def test_a_rating_whose_opening_was_erased_is_counted_today() -> None:
+    counter = Counter(Totals())
+    counter.note("h", f.DayOpened(20261123, 0, 1), 0)
+    counter.note("h", f.EvaluationSubmitted(7, 2, "u1", 1, "si", "hrss", "device", 1, False), 1)
+    counter.note("h", fc.EvaluationExcluded(7, "mistaken", "boss"), 2)
+    counter.note("h", fc.EvaluationExcluded(8, "mistaken", "boss"), 2)
+    counter.note("h", f.EvaluationDefaulted(9, 3), 2)
+    _, cell = counter.totals.halls["h"].cells
+    assert (cell.n, cell.excluded, cell.evaluable) == ([0] * 5, 1, 0)
+
+
+def test_servings_that_can_no_longer_be_rated_are_forgotten() -> None:
+    counter = Counter(Totals())
+    for day in range(KEPT_DAYS + 5):
+        counter.note("h", f.DayOpened(20260101 + day, 0, 1), day)
+        counter.note("h", f.EvaluationOpened(day + 1, 9, "u1", 1, "si", "hrss"), day)
+    assert min(counter.totals.halls["h"].calls) == 5
+    assert sum(cell.evaluable for cell in counter.totals.halls["h"].cells) == KEPT_DAYS + 5
+
+
+def test_a_probe_is_in_no_total() -> None:
+    assert fc.EvaluationProbed not in RULES
