@@ -141,3 +141,20 @@ def test_a_damaged_copy_or_a_directory_in_use_changes_nothing(tmp_path: Path) ->
     with pytest.raises(JournalDamaged, match="batch 1–10"):
         asyncio.run(backup.restore(tmp_path / "copy.db", tmp_path / "data", LATER_MS))
     assert path.read_bytes() == content
+
+
+def test_the_epoch_is_above_the_one_that_was_lost_whatever_the_clock_says(tmp_path: Path) -> None:
+    """Else the old mark would go on being the newer one, and refuse the restored journal."""
+    a_journal(tmp_path / "data")
+    backup.backup(tmp_path / "data", tmp_path / "copy.db")
+
+    async def later() -> int:
+        async with start(tmp_path / "data", now_ms=NOW_MS + 86_400_000) as journal:
+            await journal.append([Part("a", 100, rows(100, 7))])
+            return journal.epoch
+
+    epoch = asyncio.run(later())
+    backup.replace(tmp_path / "copy.db", tmp_path / "data", 1000)
+    newest = mark.newest(tmp_path / "data" / mark.NAME)
+    assert newest is not None and newest.epoch > epoch
+    assert verify(tmp_path / "data") == []

@@ -2,11 +2,13 @@
 
 import asyncio
 import os
+import subprocess
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tests.test_journal import NOW_MS, rows
+from tests.test_journal import NOW_MS, a_row, rows
 from workers import ballast
 from workers.ballast import Ballast
 from workers.journal import Listener, SqliteJournal
@@ -56,6 +58,14 @@ def test_of_size_0_it_does_nothing(tmp_path: Path) -> None:
     aside = Ballast(tmp_path, 0, 0)
     assert aside.held and aside.make() and not aside.give()
     assert list(tmp_path.iterdir()) == []
+
+
+class Heard:
+    """What the journal tells of its retries."""
+
+    def __init__(self, journal: SqliteJournal) -> None:
+        self.heard: list[str] = []
+        journal.listener = Listener(retry=self.heard.append, recovered=lambda: self.heard.append("recovered"))
 
 
 class Disk:
@@ -120,3 +130,45 @@ def test_a_stop_before_there_is_room_ends_and_the_next_start_asks_for_it(tmp_pat
         await journal.close()
 
     asyncio.run(scenario())
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 12 MB; skipped where nobody may mount one."""
+    point = tmp_path / "small"
+    point.mkdir()
+    mounted = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=12m", "tmpfs", str(point)], capture_output=True)
+    if mounted.returncode:
+        pytest.skip("no right to mount a small file system")
+    yield point
+    subprocess.run(["umount", str(point)], check=True)
+
+
+def test_a_really_full_disk_costs_nothing_acknowledged_and_goes_on_when_there_is_room(small_disk: Path) -> None:
+    """ENOSPC from the system itself: the ballast carries the batch in hand, a second one waits for a person."""
+
+    async def scenario() -> None:
+        (small_disk / "filler").write_bytes(bytes(4 * MB))
+        options = Options(presize=0, mark_every_s=3600, retry_s=(0.02, 0.1), ballast=2 * MB, min_free=MB)
+        journal = await SqliteJournal.open(small_disk, now_ms=lambda: NOW_MS, options=options)
+        disk = Heard(journal)
+        n = 0
+        while journal.ballast.held:
+            await journal.append([Part("a", n, [a_row(n + i, bytes(2000)) for i in range(100)])])
+            n += 100
+            assert journal.heads() == {"a": n}
+        assert set(disk.heard) == {"SQLITE_FULL"}, "the batch in hand was acknowledged all the same"
+        waiting = [asyncio.create_task(journal.append([Part("a", n, rows(n, 1))]))]
+        await asyncio.sleep(0.3)
+        assert "recovered" not in disk.heard
+        (small_disk / "filler").unlink()
+        started = asyncio.get_running_loop().time()
+        await asyncio.gather(*waiting)
+        while "recovered" not in disk.heard:
+            await asyncio.sleep(0.005)
+        assert asyncio.get_running_loop().time() - started < 1
+        assert journal.ballast.held and journal.heads() == {"a": n + 1}
+        await journal.close()
+
+    asyncio.run(scenario())
+    assert verify(small_disk) == []

@@ -255,3 +255,17 @@ def test_the_writer_is_in_the_new_file_with_all_its_settings(tmp_path: Path) -> 
 )
 def test_a_month_ends_when_the_last_hall_has_left_it(name: str, days: list[int], month: str) -> None:
     assert rotation.wanted(name, days) == month
+
+
+def test_the_mark_is_brought_up_before_the_file_that_knows_no_older_seal(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with start(tmp_path) as journal:
+            await filled(journal, 20)
+            await journal._mark()
+            await journal.append([Part("a", 20, rows(20, 10))])
+            await journal.save("a", 30, b"state of a")
+            await journal.rotate("2026-12")
+            assert mark.newest(tmp_path / mark.NAME).seq == 32
+
+    asyncio.run(scenario())
+    assert verify(tmp_path) == []
