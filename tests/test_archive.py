@@ -7,6 +7,7 @@ import pytest
 
 from tests.test_recovery import change
 from tests.test_rotation import NEXT, OLD, rotated
+from tests.test_salvage import harm
 from workers import archive, export, mark, owner, recovery
 from workers.ports import JournalDamaged, Missing
 from workers.verify import digest_of, verify
@@ -57,6 +58,14 @@ def test_a_damaged_month_stays_where_it_is(tmp_path: Path) -> None:
         archive.archive(tmp_path)
     assert (tmp_path / OLD).exists()
     assert not list((tmp_path / recovery.ARCHIVE).glob("*.db"))
+
+
+def test_a_month_with_an_unreadable_page_is_named_before_anything_is_copied(tmp_path: Path) -> None:
+    rotated(tmp_path)
+    harm(tmp_path / OLD, b"fact 4")
+    with pytest.raises(JournalDamaged, match=f"{OLD}: "):
+        archive.archive(tmp_path)
+    assert [one.name for one in (tmp_path / recovery.ARCHIVE).iterdir()] == []
 
 
 @pytest.mark.parametrize("step", ["require_good", "put", "write_manifest", "sync_directory"])

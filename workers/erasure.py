@@ -112,7 +112,6 @@ def erased(path: Path) -> Month:
     part.unlink(missing_ok=True)
     shutil.copyfile(path, part)
     with closing(engine.connect(part, isolation_level=None)) as db:
-        engine.apply(db, {"secure_delete": 1})
         db.execute("BEGIN IMMEDIATE")
         take_out(db)
         db.execute("INSERT OR REPLACE INTO meta VALUES('erased', ?)", (month.facts,))
