@@ -82,6 +82,7 @@ class Ledger:
         self._serving_of: dict[int, str] = {}
         self._rated: set[int] = set()
         self._bad = self._cases = 0
+        self.told_apart: set[tuple[Cause, int]] = set()  # refused for its number alone: cause, digest
         self.orders: dict[int, int] = {}  # n of a call that must be spoken -> at_ms
 
     def read(self, n: int, row: Row) -> None:
@@ -101,7 +102,10 @@ class Ledger:
     def _caused(self, line: Line) -> None:
         """Facts of one cause stand together: more of them elsewhere would be a second decision."""
         cause = line.cause
-        if cause is None or getattr(line.fact, "reason", "") in ENVELOPE:
+        if cause is None:
+            return
+        if getattr(line.fact, "reason", "") in ENVELOPE:
+            self.told_apart.add((cause, line.digest))
             return
         known = self.by_cause.get(cause)
         if known is None:
@@ -180,6 +184,13 @@ class Ledger:
             elif isinstance(fact, f.Refused | f.EvaluationRejected):
                 said = {"refused": str(fact.reason)}
         return said
+
+    def confused(self, cause: Cause, digest: int) -> bool:
+        """Whether something else that has the number of what is stored was taken for it. Old numbers are only seen."""
+        lines = self.by_cause.get(cause)
+        if not lines or lines[0].digest == digest or (cause, digest) in self.told_apart:
+            return False
+        return self._settled[cause[:2]] - self.place[cause] < KEPT
 
     def misheard(self, cause: Cause, result: Mapping[str, Any]) -> str:
         """What is wrong with an answer; nothing if it is the first answer, or too old to be kept."""

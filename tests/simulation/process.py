@@ -138,9 +138,9 @@ class Life:
         self.world.killed(self)
 
     def terminate(self) -> None:
-        """SIGTERM; before the process listens for it, that kills."""
+        """SIGTERM; before the process listens for it, and a second time, that kills."""
         handler = self.owner.signals.get(signal.SIGTERM)
-        if handler is None or self.over:
+        if handler is None or self.over or self.stopping:
             return self.die()
         self.stopping = True
         self.world.note(f"{self.owner.name} is told to stop")

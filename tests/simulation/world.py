@@ -217,7 +217,9 @@ class World(Watch):
 
     def _calm(self) -> bool:
         life = self.life
-        at_rest = life is not None and not life.over and life in self.live_since_s and not life.app.outbox.pending()
+        if life is None or any(lane.free_at_s > self.loop.time() for lane in life.owner.lanes):
+            return False
+        at_rest = not life.over and life in self.live_since_s and not life.app.outbox.pending()
         return at_rest and all(agent.connected and not agent.outbox for agent in self.agents.values())
 
     def _judge(self) -> None:
