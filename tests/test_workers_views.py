@@ -232,6 +232,7 @@ def test_they_can_be_made_anew_from_the_facts_alone(tmp_path: Path) -> None:
     db.close()
     assert asyncio.run(rebuild(tmp_path, lambda: MORNING)) > 0
     assert tables(tmp_path) == before
+    assert meta(tmp_path, "proj_seq") == len(driven.journal), "the watermark too"
 
 
 def test_rows_of_a_batch_that_was_given_up_go_with_the_next() -> None:

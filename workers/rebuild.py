@@ -12,7 +12,7 @@ from workers.engine import Connection
 from workers.journal import SqliteJournal
 from workers.opening import Options
 from workers.verify import ERASED
-from workers.views import WIPE
+from workers.views import WIPE, Views
 
 
 class Rebuilt(msgspec.Struct):
@@ -31,6 +31,7 @@ async def rebuild(directory: Path, now_ms: Callable[[], int]) -> int:
                 raise recovery.damaged(f"{path.name}: facts were erased, pictures cannot be made anew", directory)
         begins = (await reading.once(journal.path, recovery.origin)).seq
         await journal.alone(wipe)
+        journal.views = Views(0)
         halls, seq = dict[str, Hall](), 0
         async for block in journal.replay_all(0):
             for name, n, row in block:
