@@ -228,3 +228,4 @@ class ServingFinished(Fact, frozen=True):
     waited_ms: int
     visit: int = 0
     implied: bool = False
+    project_ref: str = ""

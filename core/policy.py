@@ -17,6 +17,7 @@ from core.policy_parts import (
     AlertsPart,
     CasesPart,
     ConductPart,
+    Days,
     EvaluationPart,
     Ident,
     Natural,
@@ -29,7 +30,6 @@ MINUTE_MS = 60_000
 Names = dict[str, str]
 Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Span = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$")]
-Days = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?$")]
 
 
 class PolicyError(Exception):
@@ -52,12 +52,13 @@ class HallPart(Part, frozen=True):
 
 
 class CalendarPart(Part, frozen=True):
-    """When the hall works: ISO week days, periods of local time, days off, make-up days (调休)."""
+    """When the hall works: ISO week days, local periods, days off, make-up days (调休); `holidays`: of a file."""
 
     week: tuple[Annotated[int, Meta(ge=1, le=7)], ...] = (1, 2, 3, 4, 5)
     periods: tuple[Span, ...] = ("08:30-12:00", "14:00-17:30")
     off: tuple[Days, ...] = ()
     work: tuple[Days, ...] = ()
+    holidays: Annotated[str, Meta(pattern=r"^[a-z0-9-]{0,32}$(?!\n)")] = ""
 
 
 class TicketsPart(Part, frozen=True):

@@ -10,6 +10,7 @@ from msgspec import Meta, Struct
 Ident = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,64}$(?!\n)")]
 OptionSet = Annotated[str, Meta(pattern=r"^[A-Za-z0-9_-]{1,48}@\d{1,6}$(?!\n)")]
 Natural = Annotated[int, Meta(ge=0, le=10**9)]
+Days = Annotated[str, Meta(pattern=r"^\d{4}-\d\d-\d\d(/\d{4}-\d\d-\d\d)?$")]
 Duration = Annotated[str, Meta(pattern=r"^[1-9]\d{0,2}(wh|wd|d)$(?!\n)")]
 Flag = Literal["R1", "R2", "R3", "R6", "R10", "R12", "CUSUM"]
 

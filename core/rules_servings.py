@@ -36,10 +36,12 @@ def finish(state: HallState, command: FinishServing, at_ms: int, device: str) ->
     assert state.policy is not None
     if counter.state is CounterState.CALLED and state.policy.calling.start == "explicit":
         return Refusal.WRONG_STATE
-    return finish_facts(state, counter, ticket, at_ms, command.outcome)
+    return finish_facts(state, counter, ticket, at_ms, command.outcome, command.project_ref)
 
 
-def finish_facts(state: HallState, counter: Counter, ticket: Ticket, at_ms: int, outcome: str) -> list[Fact]:
+def finish_facts(
+    state: HallState, counter: Counter, ticket: Ticket, at_ms: int, outcome: str, project_ref: str = ""
+) -> list[Fact]:
     """The end of a serving, the right to rate it, and the next step of the errand."""
     assert state.policy is not None
     implied = counter.state is CounterState.CALLED
@@ -59,6 +61,7 @@ def finish_facts(state: HallState, counter: Counter, ticket: Ticket, at_ms: int,
         waited_ms=ticket.waited_ms,
         visit=ticket.visit,
         implied=implied,
+        project_ref=project_ref,
     )
     due_ms = at_ms + state.policy.evaluation.window_days * DAY_MS
     department = finished.department

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from core import policy
 from core.policy import Policy, PolicyError
+from workers import holidays
 from workers.link_settings import parse_url
 
 PREFIX: Final = "JIAOHAO_"
@@ -212,7 +213,8 @@ def hall_files(directory: str) -> list[Policy]:
         problems.append(f"{directory}: no such directory - at `$.halls.dir`")
     for path in sorted(path for path in Path(directory).glob("*") if path.suffix in (".toml", ".json")):
         try:
-            found.append(policy.parse(path.read_text("utf-8"), canonical=path.suffix == ".json"))
+            one = policy.parse(path.read_text("utf-8"), canonical=path.suffix == ".json")
+            found.append(holidays.filled(one, Path(directory)))
         except PolicyError as error:
             problems += [f"{path}: {problem}" for problem in error.problems]
         except (OSError, UnicodeDecodeError) as error:
