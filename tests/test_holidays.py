@@ -1,4 +1,4 @@
-"""workers/holidays.py: the days of a year from a file, the hall's own words first; the policy stays a whole document."""
+"""workers/holidays.py: the days of a year from a file, the hall's own words first; the policy stays whole."""
 
 from datetime import date
 from pathlib import Path
