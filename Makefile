@@ -64,3 +64,5 @@ other-python:
 lock: setup
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	  --extra dev --extra bench pyproject.toml -o requirements.lock
+	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	  --extra engine --extra build pyproject.toml -o deploy/requirements.lock

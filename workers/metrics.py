@@ -154,6 +154,7 @@ FLEET_GAUGES: Final[dict[str, Name]] = {
 }
 STANDING: Final[dict[str, Name]] = {  # read from the state when asked
     "tickets": Name(GAUGE, "Open tickets.", {"hall": (), "state": TICKET_STATES}),
+    "tickets_unaccounted": Name(GAUGE, "Taken today, neither open nor ended: must stay 0.", OF_HALL),
     "waiting": Name(GAUGE, "Tickets waiting.", OF_SERVICE),
     "oldest_wait_seconds": Name(GAUGE, "Longest wait of those who wait.", OF_SERVICE),
     "counters": Name(GAUGE, "Counters.", {"hall": (), "state": COUNTER_STATES}),

@@ -242,6 +242,9 @@ def of_hall(desk: Desk, seen: Look, now_ms: int) -> Iterator[tuple[str, Labels, 
     state = desk.hall.state
     for ticket_state, count in seen.by_state.items():
         yield "tickets", (ticket_state.name.lower(),), count
+    tally = state.tally
+    ended = tally.served + tally.cancelled + tally.abandoned + tally.expired
+    yield "tickets_unaccounted", (), tally.taken - ended - sum(seen.by_state.values())
     for service, count in seen.waiting.items():
         yield "waiting", (service,), count
         yield "oldest_wait_seconds", (service,), seen.oldest_s[service]
