@@ -7,5 +7,5 @@ simulator a seeded hall of devices and people
 
 For vendors (README.md): contract, channels, contract_samples, yaml_text make deploy/asyncapi.yaml; vectors/ are the
 cases; conformance with conformance_stage, conformance_cases, scripted_core, gate, kit_broker is the kit.
-access    passwords and access list of mosquitto     gateway    old boxes on RS-485: serial_port, frames, bus
+access    passwords and access list of mosquitto     gateway    old boxes on RS-485: serial_port, frames, keys, bus
 """

@@ -1,7 +1,6 @@
 """devices/bus.py: one address of an RS-485 bus: what its frames ask of the hall, what it shows, whether it is there.
 
 frame ─▶ same as 300 ms ago? ─no▶ outbox, synced ─▶ echo       hall ─▶ picture ─▶ three digits, till they are echoed
-An echo is a promise: it goes out when the event can no longer be lost, and not before.
 """
 
 import asyncio
@@ -12,7 +11,7 @@ import msgspec
 from msgspec import Meta, Struct
 
 from core import commands as c
-from devices import frames, wire
+from devices import frames, keys, wire
 from devices.client import Device
 from devices.frames import Frame
 from devices.intake import Shown
@@ -23,10 +22,6 @@ DEBOUNCE_MS: Final = 300
 ECHO_S: Final = 1.0
 SILENT_AFTER: Final = 3  # displays without an echo
 BEEP_GAP_S: Final = 0.3
-SIMPLE: Final[dict[str, type[c.Command]]] = {
-    c.TYPE_OF[kind]: kind
-    for kind in (c.CallNext, c.RecallTicket, c.FinishServing, c.AbandonTicket, c.HoldTicket, c.ResumeTicket)
-}
 _CALLER: Final = msgspec.json.Decoder(CallerPicture)
 
 
@@ -94,7 +89,7 @@ class Unit:
 
     def _press(self, frame: Frame) -> bool:
         """Whether it is taken care of: posted, or a key that means nothing."""
-        command = self.command(frame)
+        command = keys.command(frame, paused=self._paused, transfer_to=self.address.transfer_to)
         if command is None:
             self._counts.unused += 1
             return True
@@ -107,21 +102,6 @@ class Unit:
         answer.add_done_callback(self._answered)
         self._counts.pressed += 1
         return True
-
-    def command(self, frame: Frame) -> c.Command | wire.Rate | None:
-        """What a frame asks for; None: nothing that the hall knows."""
-        kind = frames.meaning(frame)
-        if kind == "evaluation.submit":
-            return wire.Rate(key=frame.data[-1])
-        if kind == "counter.pause":
-            return c.ResumeCounter() if self._paused else c.PauseCounter(why="break")
-        if kind == "ticket.transfer":
-            return self._transfer(frame.data[:-1])
-        return SIMPLE[kind]() if kind else None
-
-    def _transfer(self, digits: bytes) -> c.Command | None:
-        to, chosen = self.address.transfer_to, digits[-1] - 1 if digits else 0
-        return c.TransferTicket(to_service=to[chosen]) if 0 <= chosen < len(to) else None
 
     def _answered(self, answer: "asyncio.Future[wire.Result]") -> None:
         self.pending.discard(answer)

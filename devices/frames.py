@@ -21,9 +21,6 @@ BEEP: Final = 0x03
 FROM_HOST: Final = frozenset({SHOW, BEEP})  # heard from a device, they are the echo of what we said
 BLANK: Final = 0x0A
 
-CALL, RECALL, FINISH, ONE_METRE, PAUSE, TRANSFER, CANCEL, DIGIT = 0x0C, 0x0D, 0x0B, 0x11, 0x12, 0x13, 0x0E, 0x0F
-ABANDON, HOLD, RESUME = 6, 0, 3  # digits before DIGIT
-
 
 class Frame(NamedTuple):
     """One frame, checked."""
@@ -137,25 +134,3 @@ def _wrong(held: bytearray) -> str:
     if end and len(held) > end + 1 and held[end + 1] != TAIL:
         return "tail"
     return ""
-
-
-# What a frame of a keypad means.
-
-KEYS: Final = {
-    CALL: "ticket.call_next",
-    RECALL: "ticket.recall",
-    FINISH: "serving.finish",
-    PAUSE: "counter.pause",
-    TRANSFER: "ticket.transfer",
-}
-DIGITS: Final = {ABANDON: "ticket.abandon", HOLD: "ticket.hold", RESUME: "ticket.resume"}
-
-
-def meaning(frame: Frame) -> str:
-    """The wire type of the command; nothing for a key that has none (一米线, 取消, a digit alone)."""
-    if frame.function == EVALUATOR:
-        return "evaluation.submit"
-    last = frame.data[-1]
-    if last == DIGIT:
-        return DIGITS.get(frame.data[-2], "") if len(frame.data) > 1 else ""
-    return KEYS.get(last, "")

@@ -10,7 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from core import commands as c
-from devices import bus, frames, wire
+from devices import bus, frames, keys, wire
 from devices.bus import Address, Counts, Unit
 from devices.client import Device
 from devices.frames import Frame
@@ -18,7 +18,7 @@ from devices.intake import Shown
 from devices.outbox import OutboxFull
 from devices.pictures import CallerPicture, CounterPicture, EvaluatorPicture
 
-CALL = Frame(3, frames.KEYPAD, bytes([frames.CALL]))
+CALL = Frame(3, frames.KEYPAD, bytes([keys.CALL]))
 
 
 class Diary:
@@ -93,7 +93,7 @@ def test_a_bounce_is_echoed_and_not_kept() -> None:
             diary.unit.heard(CALL, at_ms)
         assert diary.taken() == [c.CallNext(), CALL, CALL, CALL] and diary.counts.bounced == 2
         diary.unit.heard(CALL, 1300)
-        diary.unit.heard(Frame(3, 1, bytes([frames.RECALL])), 1310)
+        diary.unit.heard(Frame(3, 1, bytes([keys.RECALL])), 1310)
         diary.unit.heard(CALL, 1320)
         kept = [one for one in diary.taken() if not isinstance(one, Frame)]
         assert kept == [c.CallNext(), c.RecallTicket(), c.CallNext()], "another key in between is no bounce"
@@ -141,7 +141,7 @@ def test_pause_ends_a_pause() -> None:
             [("paused", c.ResumeCounter()), ("idle", c.PauseCounter(why="break"))]
         ):
             diary.picture("", status)
-            diary.unit.heard(Frame(3, 1, bytes([frames.PAUSE])), at_ms * 1000)
+            diary.unit.heard(Frame(3, 1, bytes([keys.PAUSE])), at_ms * 1000)
             assert diary.taken()[0] == command
 
     in_a_loop(scenario)

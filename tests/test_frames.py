@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices import frames
+from devices import frames, keys
 from devices.frames import Frame, Reader, encode
 from tests.processes import ROOT
 
@@ -30,14 +30,14 @@ def test_a_recorded_stream_gives_what_its_file_says(name: str) -> None:
         found += reader.feed(bytes.fromhex(text), at_ms)
     found += reader.expire(case["stream"][-1][0] + frames.HALF_MS)
     assert [[one.address, one.function, one.data.hex()] for one in found] == case["frames"]
-    assert [frames.meaning(one) for one in found] == case["means"]
+    assert [keys.meaning(one) for one in found] == case["means"]
     assert [encode(frames.echo(one)).hex() for one in found] == case["echo"]
     assert {word: count for word, count in reader.bad._asdict().items() if count} == case["bad"]
 
 
 def test_the_three_frames_of_the_protocol_as_they_were_recorded() -> None:
-    assert encode(Frame(3, frames.KEYPAD, bytes([frames.CALL]))) == CALL
-    assert encode(Frame(3, 1, bytes([frames.ABANDON, frames.DIGIT]))) == bytes.fromhex("FF680404680301060F1916")
+    assert encode(Frame(3, frames.KEYPAD, bytes([keys.CALL]))) == CALL
+    assert encode(Frame(3, 1, bytes([keys.ABANDON, keys.DIGIT]))) == bytes.fromhex("FF680404680301060F1916")
     rating = Frame(5, frames.EVALUATOR, b"\x03")
     assert encode(rating) == bytes.fromhex("FF6803036805110319 16".replace(" ", ""))
     assert encode(frames.echo(rating)) == bytes.fromhex("FF68030368050103 09 16")
@@ -148,9 +148,3 @@ def test_a_length_of_2_or_6_is_none() -> None:
 )
 def test_a_display_shows_three_digits(number: str, digits: str) -> None:
     assert frames.show(9, number) == Frame(9, frames.SHOW, bytes.fromhex(digits))
-
-
-def test_keys_that_mean_nothing_say_so() -> None:
-    for data in (b"\x0e", b"\x11", b"\x0f", b"\x05\x0f", b"\x07", b"\x00"):
-        assert frames.meaning(Frame(3, 1, data)) == ""
-    assert frames.meaning(Frame(3, 1, bytes([1, 2, frames.CALL]))) == "ticket.call_next", "the last byte counts"

@@ -20,7 +20,7 @@ from hypothesis import strategies as st
 
 from core import commands as c
 from core.policy import DevicePart
-from devices import frames, gateway
+from devices import frames, gateway, keys
 from devices.client import NODELAY, Device
 from devices.flight import Timing
 from devices.frames import Frame, encode
@@ -31,7 +31,7 @@ from tests.halls import POLICY
 from tests.processes import ROOT, Served
 
 QUICK = Timing(resend_s=1.0, keep_s=1.0, backoff_s=0.05, backoff_max_s=0.2, connect_s=2.0)
-CALL = Frame(3, frames.KEYPAD, bytes([frames.CALL]))
+CALL = Frame(3, frames.KEYPAD, bytes([keys.CALL]))
 RATING = Frame(5, frames.EVALUATOR, b"\x00")
 
 
@@ -203,7 +203,7 @@ def test_an_old_keypad_and_an_old_key_box_work_a_hall(mosquitto_broker: RunningB
             await asyncio.sleep(0.3)
             bus.press(CALL)
             await bus.hears(CALL, frames.show(3, "A001"))
-            finish = Frame(3, frames.KEYPAD, bytes([frames.FINISH]))
+            finish = Frame(3, frames.KEYPAD, bytes([keys.FINISH]))
             bus.press(frames.show(3, "A001"), finish)
             await bus.hears(finish, frames.show(3, ""))
             bus.press(RATING)
@@ -220,7 +220,7 @@ def test_only_whole_and_right_frames_are_echoed_and_sent(iotcore_broker: Running
     async def scenario(bus: Bus, wire_: Wire, running: Gateway) -> None:
         whole = encode(CALL)
         wrong = whole[:-2] + b"\x11\x16"
-        bus.press(b"\x00\xff\x68\x03", wrong, Frame(9, 1, bytes([frames.CALL])))
+        bus.press(b"\x00\xff\x68\x03", wrong, Frame(9, 1, bytes([keys.CALL])))
         await asyncio.sleep(0.15)
         bus.press(whole[:6])
         await asyncio.sleep(0.05)
