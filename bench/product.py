@@ -78,6 +78,8 @@ class Done(msgspec.Struct, frozen=True):
     marked_s: float = 0.0
     core_s: float = 0.0
     commit_s: float = 0.0
+    checkpoints: int = 0
+    checkpoint_s: float = 0.0
     refused: int = 0
     duplicates: int = 0
     published: dict[str, int] = {}
@@ -258,6 +260,8 @@ class Process:
             marked_s=gate.marked - gate.first[0] if gate.marked else 0.0,
             core_s=self.tallies.core_seconds,
             commit_s=self.commit_s,
+            checkpoints=stats.checkpoints,
+            checkpoint_s=stats.checkpoint_seconds,
             refused=sum(self.tallies.refused.values()),
             duplicates=self.tallies.duplicates,
             published=self.outbox.stats.published,
