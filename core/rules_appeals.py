@@ -120,4 +120,6 @@ def _step_case(
 
 
 def probed(state: HallState, fact: EvaluationProbed, at_ms: int) -> None:
-    """A probe is never counted; the journal has it."""
+    """Fold when a level of a profile could last be given; nothing is counted."""
+    if fact.ok:
+        state.probes[f"{fact.profile}:{fact.level}"] = at_ms

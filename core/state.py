@@ -97,6 +97,7 @@ class Tables(Struct, array_like=True):
     facilities: dict[str, int] = {}
     alerts: dict[str, int] = {}
     told_s: dict[int, int] = {}
+    probes: dict[str, int] = {}
 
 
 class Crowd(NamedTuple):

@@ -23,6 +23,7 @@ from core.hall import Hall
 from core.policy import Policy
 from core.state import HallState
 from workers import collector, engine, fold, logs, settings
+from workers.canary import Canary
 from workers.clock import Clock, LagMeter
 from workers.dispatcher import Dispatcher
 from workers.door import Door
@@ -46,6 +47,7 @@ BEAT_S: Final = 0.05
 COLLECT_AFTER: Final = (50_000, 20, 50)  # objects, then generations
 STOP_S: Final = 10.0
 ALIVE_S: Final = 5.0
+BEHIND_MS: Final = 60_000
 QUIET_S: Final = 1.0  # without news the loop is turned by hand, so that it can be seen to turn
 HOUR_S: Final = 3600.0
 
@@ -144,6 +146,7 @@ class App:
         )
         for desk in self.dispatcher.desks.values():
             desk.touched = self.journal.views.of(desk.hall.state)
+        self.canary = Canary()
         self.months = Months(self.journal, self.dispatcher.desks, heard=self.outbox.heard, log=self.log)
         self.site = self._site()
         self.web = Web(
@@ -279,6 +282,8 @@ class App:
 
     def _beat(self) -> None:
         self.notify.alive(self.alive)
+        for hall, probe in self.canary.due((one.state for one in self.halls.values()), self.clock.now_ms()):
+            self.dispatcher.ask(hall, probe)
         if self.dispatcher.restless() or time.monotonic() - self.dispatcher.moved_at > QUIET_S:
             self.link.nudge()
 
@@ -295,11 +300,14 @@ class App:
         return moves or self._held or not self.link.ready()
 
     def ready(self) -> Mapping[str, bool]:
-        """The checks of readiness."""
+        """The checks of readiness. The clock is wrong when it lies behind what the journal holds."""
+        now_ms = self.clock.now_ms()
         return {
             "broker": self.link.ready(),
             "journal": not self._held,
+            "disk": self.journal.ballast.held,
             "inbox": not self.link.stats.paused,
+            "clock": all(one.state.at_ms - now_ms < BEHIND_MS for one in self.halls.values()),
             "halls": all(one.state.policy is not None for one in self.halls.values()) and bool(self.halls),
         }
 
