@@ -16,6 +16,7 @@ from workers.ballast import Ballast
 from workers.desk import Desk
 from workers.journal import Stats
 from workers.link_settings import LinkStats
+from workers.metrics import CHECKS
 from workers.outbox import OutboxStats
 from workers.samples import Sources
 from workers.tallies import Tallies
@@ -33,7 +34,7 @@ class Shown:
     detail: str = "auto"
     directory: Path = Path()
     checks: dict[str, bool] = field(
-        default_factory=lambda: {"broker": False, "journal": True, "inbox": True, "halls": True}
+        default_factory=lambda: dict.fromkeys(CHECKS, True) | {"broker": False}
     )
 
     def __post_init__(self) -> None:

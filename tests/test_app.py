@@ -21,6 +21,7 @@ from workers import app as application
 from workers import engine, fold, logs, settings
 from workers.app import App
 from workers.journal import SqliteJournal
+from workers.metrics import CHECKS
 from workers.ports import JournalDamaged
 from workers.recovery import newest_file
 from workers.settings import SettingsError
@@ -120,7 +121,7 @@ def folded(directory: Path) -> fold.Folded:
 def test_it_starts_without_a_broker_and_says_what_is_missing(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path) as app:
-            assert app.ready() == {"broker": False, "journal": True, "inbox": True, "halls": True}
+            assert app.ready() == dict.fromkeys(CHECKS, True) | {"broker": False}
             assert app.halls["h1"].state.policy == POLICY and app.alive()
         assert [name for _, name, _ in app.log.lines if name != logs.ENGINE_AFFECTED and name != logs.LINK_DOWN] == [
             logs.START,

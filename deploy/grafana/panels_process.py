@@ -186,7 +186,11 @@ DISPATCHER: Final = Board(
             "Disk 磁盘",
             SERIES,
             "bytes",
-            ((f"jiaohao_journal_wal_bytes{{{I}}}", "WAL"), (f"jiaohao_disk_free_bytes{{{I}}}", "free 可用")),
+            (
+                (f"jiaohao_journal_wal_bytes{{{I}}}", "WAL"),
+                (f"jiaohao_disk_free_bytes{{{I}}}", "free 可用"),
+                (f"jiaohao_ballast_bytes{{{I}}}", "ballast 预留"),
+            ),
         ),
         Panel("Written per second 写入", SERIES, "Bps", ((speed("journal_bytes", I, "instance"), "payload"),)),
         Panel(
@@ -205,6 +209,12 @@ DISPATCHER: Final = Board(
             SERIES,
             "short",
             ((f"jiaohao_outbox_pending{{{I}}}", "pending"), (f"jiaohao_outbox_oldest_seconds{{{I}}}", "oldest, s")),
+        ),
+        Panel(
+            "Tables behind the facts 报表滞后",
+            SERIES,
+            "short",
+            ((f"jiaohao_projection_lag_facts{{{I}}}", "{{instance}}"),),
         ),
         Panel("Memory 内存", SERIES, "bytes", ((f"jiaohao_process_resident_memory_bytes{{{I}}}", "resident"),)),
         Panel(
