@@ -98,6 +98,7 @@ def test_a_hall_without_a_state_behind_the_damage_holds_the_others_back(tmp_path
     change(asyncio.run(fill()), "UPDATE journal SET dseq = 999 WHERE seq = 150")
     done = asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
     assert (done.kept_first, done.kept_last) == (1, 140)
+    assert verify(tmp_path / "new") == [], "the state of a from behind the damage is left out"
     assert heads(tmp_path / "new") == {"a": 71, "b": 71}
 
 
