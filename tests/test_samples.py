@@ -67,6 +67,18 @@ def test_cases_and_findings_as_they_stand() -> None:
     assert shown.value("jiaohao_findings_open", hall="h1", rule="R9") == 1
 
 
+def test_a_profile_was_probed_when_each_of_its_levels_was() -> None:
+    driven = opened()
+    driven.ask(cc.ProbeEvaluation("pad", 2))
+    assert Shown([driven.state]).value("jiaohao_probe_timestamp_seconds", hall="h1", profile="pad") == 0
+    second_ms = driven.at_ms
+    driven.at_ms += MIN
+    driven.ask(cc.ProbeEvaluation("pad", 1))
+    driven.ask(cc.ProbeEvaluation("pad", 5))
+    shown = Shown([driven.state])
+    assert shown.value("jiaohao_probe_timestamp_seconds", hall="h1", profile="pad") == second_ms / 1000
+
+
 def test_people_wait_in_the_zone_of_their_counter() -> None:
     zones = (ZonePart("w1", seats=30), ZonePart("w2", seats=4))
     counters = tuple(part if part.no != 3 else type(part)(no=3, primary=("id",), zone="w2") for part in POLICY.counters)

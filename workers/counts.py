@@ -98,18 +98,15 @@ class HallCounts:
             self._steps.clear()
         if self._seen:
             for name, labels, value in self._seen:
-                self._settle_value(name, labels, value)
+                self._observe(name, labels, value)
             self._seen.clear()
         if self._moved:
             for counter, state, at_ms in self._moved:
                 self._stand(counter, state, at_ms)
             self._moved.clear()
 
-    def _settle_value(self, name: str, labels: Labels, value: float) -> None:
-        found = self.histograms.get(name)
-        if found is None:
-            self.totals[name][labels] = value
-            return
+    def _observe(self, name: str, labels: Labels, value: float) -> None:
+        found = self.histograms[name]
         buckets = found.get(labels)
         if buckets is None:
             buckets = found[labels] = Buckets(COUNTED[name].limits)
@@ -264,10 +261,8 @@ def _finding(counts: HallCounts, fact: k.FindingRaised, _: int) -> None:
     counts.add("findings", fact.rule if fact.rule in FINDINGS else "other")
 
 
-def _probed(counts: HallCounts, fact: k.EvaluationProbed, at_ms: int) -> None:
-    if fact.ok:
-        counts.see("probe_timestamp_seconds", at_ms / 1000, fact.profile)
-    else:
+def _probed(counts: HallCounts, fact: k.EvaluationProbed, _: int) -> None:
+    if not fact.ok:
         counts.add("probe_failures", fact.profile)
 
 

@@ -168,6 +168,9 @@ STANDING: Final[dict[str, Name]] = {  # read from the state when asked
     "evaluation_level_timestamp_seconds": Name(
         GAUGE, "Time of the last rating of the level; 0: none.", OF_HALL | {"level": LEVEL}
     ),
+    "probe_timestamp_seconds": Name(
+        GAUGE, "When the stalest of its probed levels was probed well; 0: one never.", OF_HALL | {"profile": ()}
+    ),
     "overtaken": Name(COUNTER, "Earlier visitors passed by a ranked call, within their bound.", OF_HALL),
     "overtake_bound_broken": Name(COUNTER, "Passed beyond the bound: must stay 0.", OF_HALL),
     "rank_argmax_wrong": Name(COUNTER, "Calls that were not the first in rank: must stay 0.", OF_HALL),
@@ -205,7 +208,6 @@ COUNTED: Final[dict[str, Name]] = {  # fed by durable facts, from the start of t
     "cases_closed": Name(COUNTER, "Cases closed, in time or not.", OF_CASES | {"in_time": YES_NO}),
     "cases_reopened": Name(COUNTER, "Cases opened again.", OF_CASES),
     "findings": Name(COUNTER, "Findings raised.", OF_HALL | {"rule": FINDINGS}),
-    "probe_timestamp_seconds": Name(GAUGE, "Last good probe since the start; 0: none.", OF_HALL | {"profile": ()}),
     "probe_failures": Name(COUNTER, "Synthetic ratings that could not be given.", OF_HALL | {"profile": ()}),
     "device_restarts": Name(COUNTER, "Devices that came back with another boot.", OF_DEVICES),
     "device_resent": Name(COUNTER, "Messages of devices that were known already.", OF_DEVICES),

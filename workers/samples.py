@@ -19,6 +19,7 @@ from core.state import HallState
 from core.ticket import OPEN, State
 from devices.profiles import ALLOWED
 from workers import counts, engine, logs
+from workers.canary import probes
 from workers.desk import Desk
 from workers.journal import SqliteJournal
 from workers.link import Link
@@ -310,6 +311,12 @@ def _of_cases(state: HallState, now_ms: int) -> Samples:
 def _of_ratings(state: HallState) -> Samples:
     for level in LEVEL:
         yield "evaluation_level_timestamp_seconds", (level,), state.level_ms.get(int(level), 0) / 1000
+    probed_ms: dict[str, int] = {}
+    for probe in [] if state.policy is None else probes(state.policy):
+        at_ms = state.probes.get(f"{probe.profile}:{probe.level}", 0)
+        probed_ms[probe.profile] = min(probed_ms.get(probe.profile, at_ms), at_ms)
+    for profile, at_ms in probed_ms.items():
+        yield "probe_timestamp_seconds", (profile,), at_ms / 1000
     found = dict.fromkeys(FINDINGS, 0)
     for finding in state.findings.values():
         if finding.state is FindingState.RAISED:
