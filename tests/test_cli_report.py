@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 from typer.testing import CliRunner
 
+from core import commands as c
+from tests.halls import POLICY, opened
 from tests.test_replays import stored
 from tests.test_report import lively
 from workers.cli import app
@@ -76,3 +78,15 @@ def test_what_is_asked_wrongly_is_usage(data: Path, wrong: list[str]) -> None:
 
 def test_a_directory_without_a_journal_is_missing(tmp_path: Path) -> None:
     assert RUN.invoke(app, ["report", str(tmp_path), "--month", "2026-11"]).exit_code == 5
+
+
+def test_marks_are_told_one_a_line(tmp_path: Path) -> None:
+    hall = opened(services=tuple(type(one)(one.code, one.prefix) for one in POLICY.services))
+    for _ in range(40):
+        hall.take()
+        hall.serve(1, 18_000)
+        hall.ask(c.SubmitEvaluation(level=5), "ev-1")
+    stored(tmp_path, hall)
+    assert said(tmp_path, "--flags") == "h1  R4  ev-1  39/30\n"
+    assert json.loads(said(tmp_path, "--flags", "--format", "json"))["marks"][0]["rule"] == "R4"
+    assert said(tmp_path, "--flags", "--hall", "h2") == ""

@@ -2,6 +2,7 @@
 
 from core import facts as f
 from core import facts_cases as fc
+from core import facts_tickets as t
 from core.facts import KINDS
 from tests.halls import EXAMPLES
 from workers.totals import KEPT_DAYS, RULES, Counter, Totals
@@ -41,3 +42,18 @@ def test_servings_that_can_no_longer_be_rated_are_forgotten() -> None:
 
 def test_a_probe_is_in_no_total() -> None:
     assert fc.EvaluationProbed not in RULES
+
+
+def test_who_is_asked_is_counted_by_how_long_people_waited() -> None:
+    counter = Counter(Totals())
+    counter.note("h", f.DayOpened(20261123, 0, 1), 0)
+    for call, wait in enumerate((0, 300_000, 900_000, 1_800_000), 1):
+        counter.note("h", t.ServingFinished(call, call, 1, "u1", "si", "hrss", "done", 1, wait), 0)
+        counter.note("h", f.EvaluationOpened(call, 9, "u1", 1, "si", "hrss"), 0)
+    for call in (1, 1, 4):
+        counter.note("h", f.EvaluationShown(call), 1)
+    assert counter.totals.halls["h"].asked == {"u1": [1, 0, 0, 1, 0, 1, 1, 0]}
+    counter.note("h", f.EvaluationSubmitted(4, 2, "u1", 1, "si", "hrss", "device", 1, False), 1)
+    counter.note("h", f.EvaluationShown(4), 2)
+    assert [cell.shown for cell in counter.totals.halls["h"].cells] == [0, 2]
+    assert counter.totals.halls["h"].cells[1].n == [0, 1, 0, 0, 0]

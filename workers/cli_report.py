@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 import typer
 
 if TYPE_CHECKING:
-    from workers.report import Report
+    from workers.report import Period, Report
+    from workers.totals import Totals
 
 FORMS: Final = ("table", "csv", "json", "parquet")
 COLUMNS: Final = [
@@ -32,6 +33,7 @@ def report(
     form: Annotated[str, typer.Option("--format", help="table, csv, json or parquet")] = "table",
     out: Annotated[Path | None, typer.Option(help="write here instead of stdout; parquet needs it")] = None,
     public: Annotated[bool, typer.Option(help="leave out small cells, for a notice board")] = False,
+    flags: Annotated[bool, typer.Option(help="what looks manipulated instead, one mark a line")] = False,
     fresh: Annotated[bool, typer.Option(help="count the whole journal again")] = False,
 ) -> None:
     """Service, ratings with numerators and denominators, and follow-up in time; the dispatcher is not disturbed."""
@@ -46,6 +48,9 @@ def report(
         fail(str(error), "--day, --month", "such as --day 2026-11-23 or --month 2026-11", USAGE)
 
     async def task() -> None:
+        if flags:
+            show_marks(reports.update(data, fresh=fresh), span, hall, form)
+            return
         found = reports.report(reports.update(data, fresh=fresh), span, by, hall=hall, public=public)
         write(found, form, out)
 
@@ -63,6 +68,21 @@ def write(found: "Report", form: str, out: Path | None) -> None:
         out.write_text(text, "utf-8")
     else:
         sys.stdout.write(text)
+
+
+def show_marks(totals: "Totals", span: "Period", hall: str, form: str) -> None:
+    """Marks for a person to look at: hall, rule, subject, what was counted."""
+    import msgspec
+
+    from workers.scans import scan
+
+    found = [one for one in scan(totals, span) if hall in ("", one.hall)]
+    if form == "json":
+        marks = [one._asdict() for one in found]
+        sys.stdout.write(msgspec.json.encode({"v": 1, "marks": marks}).decode() + "\n")
+        return
+    for one in found:
+        sys.stdout.write(f"{one.hall}  {one.rule}  {one.subject}  {one.num}/{one.den}\n")
 
 
 def rows(found: "Report") -> list[dict[str, Any]]:

@@ -41,6 +41,8 @@ PRIVATE: Final = ("qr", "sms", "web", "hotline", "paper")
 BAD: Final = 2
 KEPT_DAYS: Final = 70  # a window of 60 days, and the days to appeal
 SLOW_MS: Final = 900_000
+WAITS_MS: Final = (300_000, 900_000, 1_800_000)
+CELL, SHOWN, WAIT, LEVEL = 6, 1 << 5, 3, 7  # bits of a value of `calls`
 
 
 class Cell(msgspec.Struct, array_like=True):
@@ -83,7 +85,10 @@ class CaseLine(msgspec.Struct, array_like=True):
 
 
 class HallTotals(msgspec.Struct, array_like=True):
-    """One hall. `calls`: the cell of each serving that may still be rated, times 8, plus its level."""
+    """One hall. `calls`: of each serving that may still be rated, its cell, whether it was shown, its wait, its level.
+
+    `asked`: of a clerk, by how long people had waited: asked and not asked to rate, in turn.
+    """
 
     day: int = 0
     cells: list[Cell] = []
@@ -99,6 +104,8 @@ class HallTotals(msgspec.Struct, array_like=True):
     coverage: dict[int, list[int]] = {}
     gaps: dict[str, list[int]] = {}
     services: dict[int, str] = {}
+    waits: dict[int, int] = {}
+    asked: dict[str, list[int]] = {}
 
 
 class Totals(msgspec.Struct, array_like=True):
@@ -172,25 +179,34 @@ class Counter:
         cell.served += 1
         cell.waited_ms += fact.waited_ms
         cell.handled_ms += fact.handling_ms
+        totals.waits[fact.call] = sum(fact.waited_ms >= limit for limit in WAITS_MS)
 
     def opened(self, hall: str, totals: HallTotals, fact: EvaluationOpened, at_ms: int) -> None:
         at = self.cell(hall, totals, fact.department, fact.staff, fact.service)
         totals.cells[at].evaluable += 1
-        totals.calls[fact.call] = at << 3
+        wait = totals.waits.pop(fact.call, 0)
+        totals.calls[fact.call] = at << CELL | wait << WAIT
+        totals.asked.setdefault(fact.staff, [0] * 8)[wait * 2 + 1] += 1
 
     def shown(self, hall: str, totals: HallTotals, fact: EvaluationShown, at_ms: int) -> None:
         at = totals.calls.get(fact.call)
-        if at is not None:
-            totals.cells[at >> 3].shown += 1
+        if at is not None and not at & SHOWN:
+            totals.calls[fact.call] = at | SHOWN
+            totals.cells[at >> CELL].shown += 1
+            asked, wait = totals.asked[totals.keys[at >> CELL][3]], at >> WAIT & 3
+            asked[wait * 2] += 1
+            asked[wait * 2 + 1] -= 1
 
     def submitted(self, hall: str, totals: HallTotals, fact: EvaluationSubmitted, at_ms: int) -> None:
         """One rating; where its opening was erased, in the cell of today."""
         known = totals.calls.get(fact.call)
-        at = known >> 3 if known is not None else self.cell(hall, totals, fact.department, fact.staff, fact.service)
+        if known is None:
+            known = self.cell(hall, totals, fact.department, fact.staff, fact.service) << CELL
+        at = known >> CELL
         cell = totals.cells[at]
         cell.n[fact.level - 1] += 1
         cell.late += fact.late
-        totals.calls[fact.call] = at << 3 | fact.level
+        totals.calls[fact.call] = known | fact.level
         totals.channels.setdefault(fact.channel, [0] * 5)[fact.level - 1] += 1
         if fact.channel in PRIVATE:
             cell.private[0] += fact.level > BAD
@@ -208,20 +224,20 @@ class Counter:
     def defaulted(self, hall: str, totals: HallTotals, fact: EvaluationDefaulted, at_ms: int) -> None:
         at = totals.calls.get(fact.call)
         if at is not None:
-            totals.cells[at >> 3].defaulted += 1
+            totals.cells[at >> CELL].defaulted += 1
 
     def excluded(self, hall: str, totals: HallTotals, fact: EvaluationExcluded, at_ms: int) -> None:
         """Out of the active ratings, counted apart."""
         at = totals.calls.get(fact.call)
-        if at is not None and at & 7:
-            cell = totals.cells[at >> 3]
-            cell.n[(at & 7) - 1] -= 1
+        if at is not None and at & LEVEL:
+            cell = totals.cells[at >> CELL]
+            cell.n[(at & LEVEL) - 1] -= 1
             cell.excluded += 1
 
     def upheld(self, hall: str, totals: HallTotals, fact: EvaluationUpheld, at_ms: int) -> None:
         at = totals.calls.get(fact.call)
         if at is not None:
-            totals.cells[at >> 3].upheld += 1
+            totals.cells[at >> CELL].upheld += 1
 
     # Follow-up.
 
