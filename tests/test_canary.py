@@ -91,3 +91,20 @@ def test_what_the_codec_garbles_is_a_failed_probe(monkeypatch: pytest.MonkeyPatc
         failed += [fact.level for fact in hall.facts if isinstance(fact, fc.EvaluationProbed) and not fact.ok]
     assert sorted(failed) == [1, 1, 2, 2, 2]
     assert hall.replayed(Hall(HallState(HALL))).state.digest() == hall.state.digest()
+
+
+def test_a_codec_that_makes_bad_ratings_good_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = wire.decode
+
+    def kind(payload: bytes, device: str) -> list[wire.Heard | wire.Bad]:
+        return real(payload.replace(b'"level":1', b'"level":5'), device)
+
+    monkeypatch.setattr(wire, "decode", kind)
+    hall = opened()
+    failed = []
+    for one in probes(POLICY):
+        hall.ask(one)
+        failed += [
+            (fact.profile, fact.level) for fact in hall.facts if isinstance(fact, fc.EvaluationProbed) and not fact.ok
+        ]
+    assert failed == [("web", 1), ("pad", 1)]

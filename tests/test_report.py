@@ -66,7 +66,8 @@ def test_n28_ratings_stand_over_their_own_servings(tmp_path: Path) -> None:
     assert (clerk.sample, clerk.rank) == ("too_few", 0)
     hall = line(tmp_path, "hall")
     assert (hall.good_num, hall.good_den, hall.taken, hall.called, hall.served) == (3, 4, 6, 6, 6)
-    assert (hall.cases, hall.replied, hall.revisit_num, hall.revisit_den) == (2, 1, 1, 1)
+    assert (hall.cases, hall.replied_num, hall.replied_den, hall.revisit_num, hall.revisit_den) == (2, 1, 2, 1, 1)
+    assert (hall.appeal_num, hall.appeal_den, hall.good_with_defaults_num, hall.good_with_defaults_den) == (1, 1, 4, 5)
 
 
 def test_n28_a_statement_for_each_department(tmp_path: Path) -> None:
@@ -201,3 +202,27 @@ def test_periods(day: str, month: str, span: tuple[int, int]) -> None:
 def test_what_is_no_period(day: str, month: str) -> None:
     with pytest.raises(ValueError, match=r"give one|is no"):
         reports.period(day, month)
+
+
+def test_what_was_put_right_and_how_people_liked_it(tmp_path: Path) -> None:
+    """Two substantiated cases were visited: one put right and liked, one put right and not; a third was not reached."""
+    hall = opened()
+    for case, satisfaction in ((1, 3), (2, 1), (3, 0)):
+        hall.take()
+        hall.ask(c.SubmitEvaluation(hall.serve(1).call, 1))
+        steps = (cc.AssignCase(case, "boss"), cc.VerifyCase(case, "substantiated"), cc.RectifyCase(case))
+        for step in (*steps, cc.ReplyCase(case), cc.RevisitCase(case, satisfaction, satisfaction > 0)):
+            hall.ask(step)
+    stored(tmp_path, hall)
+    found = line(tmp_path, "hall")
+    assert (found.revisit_rectified_num, found.revisit_rectified_den) == (2, 2)
+    assert (found.revisit_satisfied_num, found.revisit_satisfied_den) == (1, 2)
+
+
+def test_attention_is_for_whoever_is_surely_twice_as_bad() -> None:
+    counter = Counter(Totals())
+    hall = counter.totals.halls.setdefault("h", opened_totals())
+    for name, bad in (("a", 2), ("b", 3), ("c", 30), ("d", 2)):
+        hall.cells[counter.cell("h", hall, "hrss", name, "si")].n = [bad, 0, 0, 0, 300 - bad]
+    lines = reports.report(counter.totals, MONTH, "clerk").lines
+    assert [one.clerk for one in lines if one.attention] == ["c"]

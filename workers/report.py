@@ -16,13 +16,15 @@ import msgspec
 
 from core import record
 from core.facts import KIND_OF
-from core.statistics import RANKED, Levels, confidence, rates, shown, shrunk, ties, wilson
+from core.statistics import RANKED, Levels, confidence, posterior_above, rates, shown, shrunk, ties, wilson
 from workers import engine, recovery
 from workers.ports import JournalDamaged, Missing
 from workers.totals import RULES, CaseLine, Cell, Counter, Key, Totals
 
 T = TypeVar("T")
 PAGE: Final = 50_000
+SATISFIED: Final = 2
+ATTENTION: Final = 0.95
 FORMAT: Final = 1
 KINDS: Final = tuple(KIND_OF[kind] for kind in RULES)
 PAGE_OF: Final = (
@@ -169,13 +171,23 @@ class Line(msgspec.Struct):
     waited_long: int = 0
     missed: int = 0
     cases: int = 0
-    replied: int = 0
     revisit_num: int = 0
     revisit_den: int = 0
     in_time_num: int = 0
     in_time_den: int = 0
     covered_num: int = 0
     covered_den: int = 0
+    good_with_defaults_num: int = 0
+    good_with_defaults_den: int = 0
+    replied_num: int = 0
+    replied_den: int = 0
+    revisit_rectified_num: int = 0
+    revisit_rectified_den: int = 0
+    revisit_satisfied_num: int = 0
+    revisit_satisfied_den: int = 0
+    appeal_num: int = 0
+    appeal_den: int = 0
+    attention: bool = False
 
 
 class Report(msgspec.Struct):
@@ -261,11 +273,10 @@ def _line(
     found = rates(Levels((n1, n2, n3, n4, n5), cell.evaluable, cell.defaulted))
     good, active = found["good"]
     low, high = wilson(good, active)
-    bad = [case for case in cases if case.kind == "bad_review"]
-    owed = [case for case in bad if case.real_name]
-    stages = sum(case.stages for case in cases)
-    told: dict[str, Any] = dict(zip(("n1", "n2", "n3", "n4", "n5"), cell.n, strict=True))
-    for name in ("rated", "good", "bad", "satisfaction"):
+    told = _followed(cases)
+    told["attention"] = posterior_above(n1 + n2, active, 2 * (1 - prior), 1 - prior) > ATTENTION
+    told |= dict(zip(("n1", "n2", "n3", "n4", "n5"), cell.n, strict=True))
+    for name in ("rated", "good", "bad", "satisfaction", "good_with_defaults"):
         told[f"{name}_num"], told[f"{name}_den"] = found[name]
     for name in ("served", "evaluable", "shown", "defaulted", "excluded", "late", *OF_QUEUES):
         told[name] = getattr(cell, name)
@@ -278,13 +289,28 @@ def _line(
         good_high=round(high, 4),
         good_shown=round(shrunk(good, active, prior), 4),
         sample=confidence(active),
-        cases=len(cases),
-        replied=sum(case.replied for case in bad),
-        revisit_num=sum(case.revisited for case in owed),
-        revisit_den=len(owed),
-        in_time_num=stages - sum(case.late for case in cases),
-        in_time_den=stages,
+        appeal_num=cell.excluded,
+        appeal_den=cell.excluded + cell.upheld,
     )
+
+
+def _followed(cases: list[CaseLine]) -> dict[str, Any]:
+    """The rates of follow-up: replied, revisited, put right, satisfied with it, in time."""
+    bad = [case for case in cases if case.kind == "bad_review"]
+    owed = [case for case in bad if case.real_name]
+    seen = [case for case in cases if case.revisited]
+    found_true = [case for case in seen if case.verdict == "substantiated"]
+    put_right = [case for case in seen if case.rectified]
+    stages = sum(case.stages for case in cases)
+    shares = {
+        "replied": (sum(case.replied for case in bad), len(bad)),
+        "revisit": (sum(case.revisited for case in owed), len(owed)),
+        "revisit_rectified": (sum(case.rectified for case in found_true), len(found_true)),
+        "revisit_satisfied": (sum(case.satisfaction >= SATISFIED for case in put_right), len(put_right)),
+        "in_time": (stages - sum(case.late for case in cases), stages),
+    }
+    told = {f"{name}_{part}": share[at] for name, share in shares.items() for at, part in enumerate(("num", "den"))}
+    return {"cases": len(cases), **told}
 
 
 def _cover(totals: Totals, span: Period, lines: list[Line], by: str) -> None:
