@@ -33,9 +33,7 @@ class Shown:
     now_ms: int = 0
     detail: str = "auto"
     directory: Path = Path()
-    checks: dict[str, bool] = field(
-        default_factory=lambda: dict.fromkeys(CHECKS, True) | {"broker": False}
-    )
+    checks: dict[str, bool] = field(default_factory=lambda: dict.fromkeys(CHECKS, True) | {"broker": False})
 
     def __post_init__(self) -> None:
         self.tallies, self.link, self.journal, self.outbox = Tallies(), LinkStats(), Stats(), OutboxStats()

@@ -52,6 +52,21 @@ def with_voices() -> Spoken:
     return a_hall(devices=(*POLICY.devices, *VOICES))
 
 
+def test_the_press_is_that_of_the_counters_own_screen() -> None:
+    screens = tuple(
+        msgspec.structs.replace(
+            POLICY.devices[0], id=f"screen-{no}", kind="counter_screen", offline_prefix="", counter=no
+        )
+        for no in (1, 2)
+    )
+    said = a_hall(devices=(*POLICY.devices, *screens))
+    said.driven.take()
+    said.driven.call(1)
+    said.real_ms += WAITING_GAP_MS
+    found = said.speaker.messages(said.driven.hall.take_effects(), repaint=True, pressed={1: 5.0})
+    assert {one.topic.split("/")[3]: one.pressed_s for one in found if one.pressed_s} == {"screen-1": 5.0}
+
+
 def test_before_a_policy_there_is_nothing_to_say() -> None:
     from core.hall import Hall
     from core.state import HallState

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from tests.scripted import until
 from workers.outbox import MqttOutbox
 from workers.ports import Outgoing
+from workers.tallies import PRESS
 
 
 class FakeLink:
@@ -86,6 +87,24 @@ def test_a_screen_has_one_in_flight_and_the_newest_follows() -> None:
         assert payloads(link.sent) == [1, 5] and outbox.stats.replaced == 3
         link.ack()
         assert payloads(link.sent) == [1, 5] and outbox.pending() == 0
+
+    asyncio.run(scenario())
+
+
+def test_a_press_is_measured_until_the_broker_has_the_picture_that_shows_it() -> None:
+    async def scenario() -> None:
+        loop, link = asyncio.get_running_loop(), FakeLink()
+        outbox = MqttOutbox(link, screen_gap_s=0)
+        pressed = a_screen(2)._replace(pressed_s=loop.time() - 0.15)
+        for picture in (a_screen(1), pressed, a_screen(3)):  # the third replaces the second, and shows the call too
+            await outbox.emit([picture])
+        link.ack()
+        assert sum(outbox.stats.press.counts) == 0, "the first was drawn before the press"
+        link.ack()
+        assert outbox.stats.press.counts[PRESS.index(0.2)] == 1 == sum(outbox.stats.press.counts)
+        await outbox.emit([a_screen(4)._replace(pressed_s=loop.time())])
+        link.ack(refusal="not_authorized")
+        assert sum(outbox.stats.press.counts) == 1, "nobody has seen what was refused"
 
     asyncio.run(scenario())
 
