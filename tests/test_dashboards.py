@@ -30,6 +30,7 @@ BOARDS = {board.uid: json.loads(build.built(board)) for board in build.BOARDS}
 VARIABLES = {"$hall": ".*", "$service": ".*", "$instance": ".*", "$__rate_interval": "10s"}
 SPEED, SECONDS = 60, 40.0
 PATIENCE_S = 75.0
+EAGER = people.Habits(visits_day=720, kiosks=2, response=1.0, late_rating=0.0)
 
 
 def queries() -> list[tuple[str, str]]:
@@ -188,7 +189,7 @@ def watched(tmp_path: Path, iotcore_broker: RunningBroker) -> Iterator[tuple[Pro
 def test_every_panel_and_variable_shows_something(
     watched: tuple[Prometheus, Served, Policy, Any, str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(people, "LEVELS", ((5, 600), (4, 200), (3, 100), (2, 50), (1, 50)))  # bad ones too, and soon
+    monkeypatch.setattr(people, "LEVELS", ((5, 250), (4, 150), (3, 100), (2, 250), (1, 250)))  # bad ones too, and soon
     prometheus, _, policy, clock, broker = watched
     waiting = {where: substituted(query) for where, query in queries()}
 
@@ -198,7 +199,7 @@ def test_every_panel_and_variable_shows_something(
                 del waiting[where]
 
     async def scenario() -> None:
-        simulator = Simulator(policy, broker, seed=7, speed=SPEED, now_ms=clock.now_ms, seconds=SECONDS)
+        simulator = Simulator(policy, broker, seed=7, speed=SPEED, now_ms=clock.now_ms, seconds=SECONDS, habits=EAGER)
         running = asyncio.create_task(simulator.run())
         deadline = time.monotonic() + PATIENCE_S
         while waiting and time.monotonic() < deadline:
