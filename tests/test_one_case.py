@@ -27,6 +27,8 @@ class OneCase(RuleBasedStateMachine):
         self.hall: Driven = opened(
             cases={"preset": preset},
             evaluation={"unrated": unrated, "watch": watch},
+            alerts={"waiting": 2, "eta_min": 1},
+            conduct={"uncovered_min": 15},
             services=tuple(type(one)(one.code, one.prefix, department=one.department) for one in POLICY.services),
         )
         self.given: dict[int, int] = {}
@@ -64,12 +66,13 @@ class OneCase(RuleBasedStateMachine):
         level=st.sampled_from([1, 2, 2, 3, 5]),
         channel=st.sampled_from(CHANNELS),
         device=st.sampled_from(["ev-1", "ev-2", ""]),
-        proof=st.sampled_from(["device", "token", "operator", "bad"]),
+        proof=st.sampled_from(["device", "token", "operator"] * 3 + ["bad"]),
     )
     def rate(self, data: st.DataObject, level: int, channel: str, device: str, proof: str) -> None:
-        call = data.draw(st.sampled_from([*self.calls[-6:], 0, 999]))
-        key = data.draw(st.sampled_from([-1, -1, 0, 1, 3]))
-        option_set = data.draw(st.sampled_from(["", "gov@3", "gov@4", "gov@9"]))
+        fresh = [call for call in self.calls[-6:] if call not in self.given]
+        call = data.draw(st.sampled_from([*fresh * 3, *self.calls[-3:], 0, 999]))
+        key = data.draw(st.sampled_from([-1] * 6 + [0, 1, 3]))
+        option_set = data.draw(st.sampled_from([""] * 5 + ["gov@3", "gov@4", "gov@9"]))
         command = c.SubmitEvaluation(call, level, key, channel=channel, proof=proof, option_set=option_set)
         self.submitted += 1
         if device:
@@ -82,6 +85,9 @@ class OneCase(RuleBasedStateMachine):
         else:
             self.hall.ask(command)
             self.note()
+
+    rate_more = rate_again = rate
+    serve_more = serve
 
     @precondition(lambda self: self.hall.state.cases)
     @rule(data=st.data())
@@ -101,6 +107,13 @@ class OneCase(RuleBasedStateMachine):
         ]
         self.hall.ask(data.draw(st.sampled_from(steps)))
 
+    follow_on = follow_up
+
+    @rule(service=st.sampled_from(["si", "tax", "id"]))
+    def somebody_waits(self, service: str) -> None:
+        self.hall.at_ms += 3000
+        self.hall.ask(c.TakeTicket(service))
+
     @rule(ms=st.sampled_from([MIN, 3 * 60 * MIN, DAY, 8 * DAY]))
     def wait(self, ms: int) -> None:
         self.hall.wait(ms)
@@ -116,7 +129,11 @@ class OneCase(RuleBasedStateMachine):
 
     @rule()
     def restart(self) -> None:
-        self.hall.hall = Hall(restored(self.hall.state.snapshot()))
+        """What time will bring is the same to the restored hall."""
+        again = Hall(restored(self.hall.state.snapshot()))
+        later = self.hall.at_ms + 9 * DAY
+        assert again.due(later) == self.hall.hall.due(later)
+        self.hall.hall = again
 
     @invariant()
     def one_case_for_each_bad_rating(self) -> None:
@@ -134,5 +151,5 @@ class OneCase(RuleBasedStateMachine):
 
 TestOneCase = OneCase.TestCase
 TestOneCase.settings = settings(
-    max_examples=60, stateful_step_count=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=200, stateful_step_count=50, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
 )
