@@ -141,6 +141,7 @@ class OneCase(RuleBasedStateMachine):
             return
         facts = [decode(line.kind, line.v, line.payload)[0] for line in self.hall.journal]
         opened_for = [fact.call for fact in facts if isinstance(fact, f.CaseOpened)]
+        assert [fact.case for fact in facts if isinstance(fact, f.CaseOpened)] == list(range(1, len(opened_for) + 1))
         assert sorted(opened_for) == sorted(call for call, level in self.given.items() if level <= 2)
         assert self.submitted == self.answered, "each submission is counted or rejected, once"
 

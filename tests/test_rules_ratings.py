@@ -196,3 +196,11 @@ def test_a_rating_of_a_counter_that_is_gone_is_counted() -> None:
     assert kinds(hall.change(policy)) == ["PolicyChanged"]
     hall.ask(c.SubmitEvaluation(1, 1))
     assert (hall.only(f.EvaluationSubmitted).late, hall.only(f.CaseOpened).staff) == (True, "staff-3")
+
+
+@pytest.mark.parametrize("level", [1, 2])
+@pytest.mark.parametrize("channel", ["", "device", "pad", "kiosk", "qr", "sms", "hotline", "paper", "web"])
+def test_a_bad_rating_from_any_channel_opens_one_case(channel: str, level: int) -> None:
+    hall = served()
+    assert kinds(hall.ask(c.SubmitEvaluation(1, level, channel=channel))) == ["EvaluationSubmitted", "CaseOpened"]
+    assert hall.only(f.CaseOpened).source == (channel or "device")

@@ -8,7 +8,7 @@ from core import facts as f
 from core import facts_cases as fc
 from core import facts_tickets as t
 from core.hall import Hall
-from core.policy import ZonePart
+from core.policy import ZonePart, document
 from core.state import restored
 from tests.halls import MIN, POLICY, Driven, changed, kinds, opened
 
@@ -162,4 +162,16 @@ def test_alerts_end_with_the_day_and_with_the_rule() -> None:
     assert hall.state.alerts == {}
     hall.change(changed(hall.state.policy or POLICY, alerts={"waiting": 0}, zones=()))
     hall.take("si")
+    assert alerts(hall) == []
+
+
+def test_an_alert_of_a_zone_that_is_gone_is_not_raised() -> None:
+    """The queue grew and the zone went within one moment: what was about to be said is about nothing."""
+    services = tuple(type(one)(one.code, one.prefix, zone="w1") for one in POLICY.services)
+    hall = opened(services=services, zones=ZONES[:1], alerts={"seats_ppm": 1_000_000})
+    for _ in range(4):
+        hall.take("si")
+    policy = changed(hall.state.policy or POLICY, zones=())
+    change = c.ChangePolicy(policy.version, "x", document(policy))
+    hall.fold(hall.hall.decide(change, hall.at_ms), hall.at_ms)
     assert alerts(hall) == []

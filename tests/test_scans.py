@@ -93,3 +93,10 @@ def test_a_mark_is_a_command_with_integers_and_changes_nothing() -> None:
     assert (one.finding().rule, one.finding().num, one.finding().den) == ("R7", 200, 200)
     assert msgspec.msgpack.encode(counter.totals) == before
     assert scan(Totals(), MONTH) == []
+
+
+def test_a_clerk_whom_nobody_has_rated_is_no_reason_for_anything() -> None:
+    counter = Counter(Totals())
+    hall = counter.totals.halls.setdefault("h", HallTotals(day=20261123))
+    hall.cells[counter.cell("h", hall, "hrss", "u1", "si")].served = 9
+    assert marks(counter) == []
