@@ -302,6 +302,7 @@ _REFUSALS: Final[dict[str, tuple[str, str]]] = {
     "class_not_allowed": ("此业务不适用该类别", "Not a class of this service"),
     "numbers_exhausted": ("号码已用完", "Numbers are used up"),
     "number_taken": ("号码已使用", "The number is taken"),
+    "replaced": ("已由另一号码代替", "Replaced by another number"),
     "reprint_limit": ("补打次数已满", "Reprinted often enough"),
     "recall_limit": ("重呼次数已满", "Recalled often enough"),
     "recall_too_soon": ("重呼过快,请稍候", "Wait before you recall"),
