@@ -30,7 +30,7 @@ test: setup
 	$(BIN)/python -m pytest -q -n 2 -m "not slow"
 
 slow: setup
-	$(BIN)/python -m pytest -q -m slow
+	$(BIN)/python -m pytest -q -n 2 -m slow
 
 format: setup
 	$(BIN)/ruff format .
@@ -52,6 +52,11 @@ SEEDS ?= 1000
 simulate: setup
 	@$(BIN)/python -m tests.simulate $(if $(SEED),--seed $(SEED),--seeds $(SEEDS))
 
+# What must not depend on the interpreter: the rules, the ranking, the wire, and that a journal folds to the same bytes.
+ELSEWHERE := $(wildcard tests/test_golden.py tests/test_hall.py tests/test_ranking*.py tests/test_rules_*.py \
+  tests/test_waiting.py tests/test_window.py tests/test_state.py tests/test_wire.py tests/test_replays.py \
+  tests/test_journal.py tests/test_dispatcher.py tests/test_restart.py)
+
 # Core and replay under another interpreter, if this machine has one: make other-python VERSION=3.13
 other-python:
 	@found="$$(command -v python$(VERSION) || ls -d $$HOME/.pyenv/versions/$(VERSION).*/bin/python 2>/dev/null | tail -1)"; \
@@ -59,7 +64,7 @@ other-python:
 	  found="$$(ls -d $$HOME/.pyenv/versions/$(VERSION).*/bin/python 2>/dev/null | tail -1)"; fi; \
 	if [ -z "$$found" ]; then echo "python$(VERSION) is not on this machine: not run"; exit 0; fi; \
 	"$$found" -m venv .venv-$(VERSION) && $(MAKE) --no-print-directory install INTO=.venv-$(VERSION) && \
-	.venv-$(VERSION)/bin/python -m pytest -q -m "not slow and not broker"
+	.venv-$(VERSION)/bin/python -m pytest -q -n 2 -m "not slow and not broker" $(ELSEWHERE)
 
 lock: setup
 	uv pip compile --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \

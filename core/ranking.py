@@ -96,10 +96,13 @@ class RankingPool(Views):
     def call_next(self, profile: int, t: int) -> int | None:
         """Peek, note, remove: for the bench and for tests. A hall decides first and evolves after."""
         serial = self.peek(profile, t)
-        if serial is not None:
-            capped = self._capped[self._tickets[serial][1]]
-            self.note_call(profile, capped and self.contested(profile, t, serial))
-            self.remove(serial)
+        if serial is None:
+            return None
+        if self._capped[self._tickets[serial][1]]:
+            self.note_call(profile, self.contested(profile, t, serial))
+        elif self._profiles[profile].ring:  # an empty ring stays as it is
+            self.note_call(profile, False)
+        self.remove(serial)
         return serial
 
     # Who is next.

@@ -27,8 +27,8 @@ DROP_LETTERS: Final = "DELETE FROM letter WHERE id <= (SELECT max(id) FROM lette
 UPSERT_META: Final = "INSERT INTO meta VALUES(?,?) ON CONFLICT(k) DO UPDATE SET v = excluded.v"
 INSERT_SNAPSHOT: Final = "INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?,?,?,?)"
 DROP_SNAPSHOTS: Final = (
-    "DELETE FROM snapshot WHERE hall = ?1 AND hall_seq NOT IN "
-    "(SELECT hall_seq FROM snapshot WHERE hall = ?1 ORDER BY hall_seq DESC LIMIT ?2)"
+    "DELETE FROM snapshot WHERE hall = ? AND hall_seq NOT IN "
+    "(SELECT hall_seq FROM snapshot WHERE hall = ? ORDER BY hall_seq DESC LIMIT ?)"
 )
 SNAPSHOT_AT: Final = "SELECT fmt, at_ms, data FROM snapshot WHERE hall = ? AND hall_seq = ?"
 END_BEFORE: Final = (
@@ -161,7 +161,7 @@ def store_snapshot(
             seq = db.execute(END_BEFORE, (number, hall_seq)).fetchone()[0] or 0
         crc = chain.snapshot_crc(hall, hall_seq, seq, fmt, at_ms, data)
         db.execute(INSERT_SNAPSHOT, (number, hall_seq, seq, fmt, at_ms, crc, data))
-        db.execute(DROP_SNAPSHOTS, (number, SNAPSHOTS_KEPT))
+        db.execute(DROP_SNAPSHOTS, (number, number, SNAPSHOTS_KEPT))
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
