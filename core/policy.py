@@ -27,6 +27,7 @@ from core.policy_parts import (
 )
 
 MINUTE_MS = 60_000
+DAY_MS = 86_400_000
 Names = dict[str, str]
 Clock = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d$")]
 Span = Annotated[str, Meta(pattern=r"^([01]\d|2[0-3]):[0-5]\d-(([01]\d|2[0-3]):[0-5]\d|24:00)$")]

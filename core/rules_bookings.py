@@ -4,15 +4,13 @@ from core.commands import CancelBooking, CheckInBooking, MakeBooking
 from core.deadlines import Due
 from core.fact import Fact
 from core.facts import BookingCancelled, BookingCheckedIn, BookingLapsed, BookingMade
-from core.policy import MINUTE_MS
+from core.policy import DAY_MS, MINUTE_MS
 from core.refusals import Refusal
 from core.rules_seats import Decision
 from core.rules_tickets import BOOKED, ORDINARY
 from core.rules_visits import errand_of, exhausted, has_open, next_number, taken_fact
 from core.state import HallState
 from core.visit import Booking, BookingState
-
-DAY_MS = 86_400_000
 
 
 def make(state: HallState, command: MakeBooking, at_ms: int, device: str) -> Decision:

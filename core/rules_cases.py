@@ -26,12 +26,12 @@ from core.facts_cases import (
     CaseRevisited,
     CaseVerified,
 )
+from core.policy import DAY_MS
 from core.refusals import Refusal
 from core.rules_conduct import complaint_facts
 from core.rules_seats import Decision
 from core.state import HallState
 
-DAY_MS = 86_400_000
 ROUNDS = 2
 
 

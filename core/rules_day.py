@@ -20,7 +20,7 @@ from core.facts import (
     Refused,
 )
 from core.facts_tickets import TicketAbandoned, TicketEligible, TicketExpired
-from core.policy import MINUTE_MS, CounterPart, Policy, digest, from_document, option_sets, problems
+from core.policy import DAY_MS, MINUTE_MS, CounterPart, Policy, digest, from_document, option_sets, problems
 from core.ranking import RankingPool, Skills
 from core.refusals import Refusal
 from core.rules_calls import missed_fact
@@ -31,7 +31,7 @@ from core.ticket import AT_COUNTER, OPEN
 from core.visit import BookingState
 
 DEFAULT_LEVEL = 3
-SETS_KEPT_MS = 61 * 86_400_000  # the longest window to rate, and a day
+SETS_KEPT_MS = 61 * DAY_MS  # the longest window to rate, and a day
 
 
 def change_policy(state: HallState, command: ChangePolicy, at_ms: int, device: str) -> Decision:

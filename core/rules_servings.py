@@ -6,13 +6,13 @@ from core.fact import Fact
 from core.facts import EvaluationOpened
 from core.facts_tickets import ServingFinished, ServingStarted
 from core.forecast import note_completion
+from core.policy import DAY_MS
 from core.refusals import Refusal
 from core.rules_seats import Decision, current
 from core.rules_visits import errand_facts
 from core.state import HallState
 from core.ticket import Ticket
 
-DAY_MS = 86_400_000
 SENT_HOME = ("need_material", "declined")
 
 

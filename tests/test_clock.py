@@ -13,7 +13,7 @@ from workers.clock import Clock, LagMeter
 def utc(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     """A machine's clock that is set by hand."""
     at = [1_700_000_000_000]
-    monkeypatch.setattr(clock, "_utc_ms", lambda: at[0])
+    monkeypatch.setattr(clock, "utc_ms", lambda: at[0])
     return at
 
 

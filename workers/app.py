@@ -24,7 +24,7 @@ from core.policy import Policy
 from core.state import HallState
 from workers import collector, engine, fold, logs, settings
 from workers.canary import Canary
-from workers.clock import Clock, LagMeter
+from workers.clock import Clock, LagMeter, utc_ms
 from workers.dispatcher import Dispatcher
 from workers.door import Door
 from workers.journal import Listener, SqliteJournal
@@ -73,7 +73,7 @@ class App:
         policies = settings.hall_files(self.settings.halls.dir)
         self.log.info(logs.START, version=version("jiaohao"), data=self.settings.journal.dir)
         directory = Path(self.settings.journal.dir)
-        self.journal = await SqliteJournal.open(directory, now_ms=_unix_ms, options=self._options())
+        self.journal = await SqliteJournal.open(directory, now_ms=utc_ms, options=self._options())
         try:
             await self._recover(policies)
             await self._serve(policies)
@@ -375,10 +375,6 @@ def calm_collector() -> None:
 
 def _sqlite() -> str:
     return ".".join(map(str, engine.sqlite_version()))
-
-
-def _unix_ms() -> int:
-    return time.time_ns() // 1_000_000
 
 
 async def serve(chosen: Settings, log: Any) -> None:

@@ -19,6 +19,7 @@ from typing import Final
 import msgspec
 
 from workers import engine, owner, settings
+from workers.clock import utc_ms
 from workers.link import Link
 from workers.link_settings import LinkSettings
 from workers.ports import Missing
@@ -173,7 +174,7 @@ async def broker(chosen: Settings) -> Finding:
                 receive_max=part.receive_maximum,
                 halls=("_check",),
             ),
-            now_ms=lambda: time.time_ns() // 1_000_000,
+            now_ms=utc_ms,
             random=Random(),  # noqa: S311 - spreads reconnects, protects nothing
             tls=ssl.create_default_context(cafile=part.ca_file) if part.ca_file else None,
             on_live=lambda _: live.set(),

@@ -5,11 +5,12 @@ directory: devices.json (hashes, never passwords), and the files for mosquitto t
 """
 
 import sys
-import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
+
+from workers.clock import utc_ms
 
 if TYPE_CHECKING:
     from core.policy import DevicePart
@@ -127,10 +128,6 @@ def _texts(register: "Register") -> dict[str, str]:
     return {PASSWORDS: password_file(register), ACL: acl_file()}
 
 
-def _unix_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 @device.command("add")
 def add(
     user: User,
@@ -153,7 +150,7 @@ def add(
     if known is not None and not known.revoked and not again:
         _wrong(f"{user} has a password", str(access / REGISTER), "--again gives it a new one")
     password = new_password()
-    _keep(access, added(register, user, password, _unix_ms()))
+    _keep(access, added(register, user, password, utc_ms()))
     if as_json:
         _show({"v": 1, "username": user, "password": password})
     else:
@@ -187,7 +184,7 @@ def revoke(user: User, access: Access = Path("access")) -> None:
     register = _register(access)
     if user not in register.users:
         _wrong(f"{user} has no password", str(access / REGISTER), "jiaohao device list")
-    _keep(access, revoked(register, user, _unix_ms()))
+    _keep(access, revoked(register, user, utc_ms()))
     sys.stderr.write("let the broker read its files again (SIGHUP): it then hangs up on it\n")
 
 
@@ -210,7 +207,7 @@ def files(
         return
     if CORE not in register.users:
         password = new_password()
-        register = added(register, CORE, password, _unix_ms())
+        register = added(register, CORE, password, utc_ms())
         _keep(access, register)
         _write(access / CORE_PASSWORD, password + "\n")
     where.mkdir(parents=True, exist_ok=True)

@@ -4,12 +4,13 @@ What is wrong is told line by line on stdout, since it is the result; the exit c
 """
 
 import sys
-import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
+
+from workers.clock import utc_ms
 
 if TYPE_CHECKING:
     import msgspec
@@ -65,7 +66,7 @@ def restore(
     from workers import backup as backing
 
     async def task() -> None:
-        done = await backing.restore(copy, data, now_ms())
+        done = await backing.restore(copy, data, utc_ms())
         lost = f"rows {done.last + 1}–{done.acknowledged} are missing" if done.missing else "nothing is missing"
         kept = f"; what was there is in {done.replaced}" if done.replaced else ""
         show(done, as_json, f"{done.file}: rows up to {done.last}, {lost}{kept}")
@@ -99,7 +100,7 @@ def salvage(data: Data, to: Annotated[Path, typer.Option(help="a new directory")
     from workers import salvage as salvaging
 
     async def task() -> None:
-        done = await salvaging.salvage(data, to, now_ms())
+        done = await salvaging.salvage(data, to, utc_ms())
         text = [f"rows {one.first}–{one.last}: {one.why}" for one in done.lost]
         text.append(f"{done.rows} rows read, {done.lost_rows} lost; {done.to} goes on behind row {done.kept_last}")
         show(done, as_json, "\n".join(text))
@@ -140,7 +141,7 @@ def erase(
         return
 
     async def task() -> None:
-        done = await erasure.erase(data, before, day, now_ms(), dry_run=dry_run)
+        done = await erasure.erase(data, before, day, utc_ms(), dry_run=dry_run)
         told = "\n".join(f"{one.month}: {one.facts} facts in {one.batches} batches" for one in done.months)
         show(done, as_json, (told or "nothing to erase") + (" (nothing was changed)" if dry_run else ""))
 
@@ -153,7 +154,7 @@ def rebuild(data: Data, as_json: AsJson = False) -> None:
     from workers import rebuild as rebuilding
 
     async def task() -> None:
-        done = rebuilding.Rebuilt(1, await rebuilding.rebuild(data, now_ms))
+        done = rebuilding.Rebuilt(1, await rebuilding.rebuild(data, utc_ms))
         show(done, as_json, f"{done.rows} rows")
 
     run(task, str(data))
@@ -185,8 +186,3 @@ def show(found: "msgspec.Struct", as_json: bool, text: str) -> None:
     import msgspec
 
     sys.stdout.write((msgspec.json.encode(found).decode() if as_json else text) + "\n")
-
-
-def now_ms() -> int:
-    """UTC."""
-    return time.time_ns() // 1_000_000

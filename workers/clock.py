@@ -15,16 +15,17 @@ class Clock:
 
     def __init__(self, speed: int = 1, origin_ms: int = 0, anchor_ms: int = 0) -> None:
         self.speed = speed
-        self.anchor_ms = anchor_ms or _utc_ms()
+        self.anchor_ms = anchor_ms or utc_ms()
         self.origin_ms = origin_ms or self.anchor_ms
 
     def now_ms(self) -> int:
         """UTC ms of the hall, whatever is wrong with the machine's clock; each hall clamps it to never run back."""
-        now_ms = _utc_ms()
+        now_ms = utc_ms()
         return now_ms if self.speed == 1 else self.origin_ms + (now_ms - self.anchor_ms) * self.speed
 
 
-def _utc_ms() -> int:
+def utc_ms() -> int:
+    """The machine's clock, UTC ms: the one place where workers read it."""
     return time.time_ns() // 1_000_000
 
 

@@ -28,7 +28,7 @@ from devices.tally import Tally, compare, screens_wrong
 from workers import replays
 from workers.broker import EmbeddedBroker
 from workers.cli_tokens import write
-from workers.clock import Clock
+from workers.clock import Clock, utc_ms
 from workers.link_settings import parse_url
 from workers.ports import Missing
 from workers.web.access import new_token
@@ -166,7 +166,7 @@ def _links(url: str, tokens: dict[str, str]) -> str:
 
 def _clock(speed: int) -> Clock:
     """The hall's day begins at its opening."""
-    now_ms = time.time_ns() // 1_000_000
+    now_ms = utc_ms()
     midnight_ms = (now_ms + CHINA_MS) // DAY_MS * DAY_MS - CHINA_MS
     return Clock(speed, midnight_ms + OPENING_MS, now_ms)
 
