@@ -63,6 +63,14 @@ def test_parquet_is_written_where_pyarrow_is(data: Path, tmp_path: Path, monkeyp
     assert (rows[0]["served"], out, more) == (6, tmp_path / "x.parquet", {"compression": "zstd"})
 
 
+def test_parquet_holds_what_json_says(data: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    said(data, "--by", "clerk", "--format", "parquet", "--out", str(tmp_path / "x.parquet"))
+    table = parquet.read_table(tmp_path / "x.parquet")
+    told = json.loads(said(data, "--by", "clerk", "--format", "json"))["lines"]
+    assert table.to_pylist() == told and tuple(table.column_names) == Line.__struct_fields__
+
+
 def test_without_pyarrow_it_says_what_to_do(data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     where = ["report", str(data), "--month", "2026-11", "--format", "parquet", "--out", str(tmp_path / "x.parquet")]

@@ -1,6 +1,6 @@
 """workers/holidays.py: the days of a year from a file, the hall's own words first; the policy stays whole."""
 
-from datetime import date
+from datetime import date, timedelta
 from pathlib import Path
 
 import pytest
@@ -34,6 +34,31 @@ def policy(text: str = WITH, beside: Path = Path("nowhere")) -> object:
 )
 def test_n16_holidays_and_make_up_days_of_a_year(day: str, open_: bool) -> None:
     assert works(policy(), date.fromisoformat(day)) is open_
+
+
+NOTICES = {
+    2025: ("01-01 01-28/02-04 04-04/04-06 05-01/05-05 05-31/06-02 10-01/10-08", "01-26 02-08 04-27 09-28 10-11"),
+    2026: (
+        "01-01/01-03 02-15/02-23 04-04/04-06 05-01/05-05 06-19/06-21 09-25/09-27 10-01/10-07",
+        "01-04 02-14 02-28 05-09 09-20 10-10",
+    ),
+}
+"""Days off and make-up days, as the notices say them: 国办发明电〔2024〕12号, 国办发明电〔2025〕7号."""
+
+
+@pytest.mark.parametrize("year", NOTICES)
+def test_n16_every_day_of_the_years_is_as_the_notice_says(year: int) -> None:
+    off: set[date] = set()
+    for span in NOTICES[year][0].split():
+        first, _, last = span.partition("/")
+        begin, end = date.fromisoformat(f"{year}-{first}"), date.fromisoformat(f"{year}-{last or first}")
+        off |= {begin + timedelta(n) for n in range((end - begin).days + 1)}
+    work = {date.fromisoformat(f"{year}-{day}") for day in NOTICES[year][1].split()}
+    assert all(day.isoweekday() > 5 for day in work) and not work & off
+    found = policy()
+    for n in range(365):
+        day = date(year, 1, 1) + timedelta(n)
+        assert works(found, day) is (day in work or (day.isoweekday() < 6 and day not in off)), day
 
 
 def test_the_filled_policy_is_a_valid_document_and_one_without_a_calendar_is_left_alone() -> None:
