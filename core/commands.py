@@ -17,7 +17,7 @@ from core.command import Id as Id
 from core.command import Key as Key
 from core.command import Level as Level
 from core.command import PersonRef as PersonRef
-from core.commands_cases import CaseCommand
+from core.commands_cases import CaseCommand, FloorCommand
 
 
 class TakeTicket(Command, frozen=True, tag="ticket.take"):
@@ -336,6 +336,7 @@ DeviceCommand = (
     | ResumeCounter
     | SubmitEvaluation
     | ReportShown
+    | FloorCommand
 )
 """What may arrive on a device's event topic; the profile of its kind narrows it."""
 

@@ -227,10 +227,10 @@ class DivertQueue(Command, frozen=True, tag="queue.divert"):
 
 
 class CountZone(Command, frozen=True, tag="zone.count"):
-    """So many people are in a zone now (客流)."""
+    """So many people are in a zone now (客流). Without a zone: in the one where the device stands."""
 
-    zone: Id
     people: Annotated[int, Meta(ge=0, le=100_000)]
+    zone: Code = ""
 
 
 class RecordVolunteer(Command, frozen=True, tag="volunteer.record"):
@@ -254,7 +254,7 @@ class EndFacilityUse(Command, frozen=True, tag="facility.end_use"):
 
 
 class CallHelp(Command, frozen=True, tag="device.call_help"):
-    """Somebody at a device asks for help (呼叫协助)."""
+    """Somebody at a device asks for help (呼叫协助). A guide may name the device; others speak for themselves."""
 
     device: Code = ""
 
@@ -283,11 +283,9 @@ CaseCommand = (
     | RecordInspection
     | GrantHonor
     | RevokeHonor
-    | DivertQueue
-    | CountZone
     | RecordVolunteer
-    | StartFacilityUse
-    | EndFacilityUse
-    | CallHelp
 )
-"""Asked by the shell, the pages and imports; no device sends them on its event topic yet."""
+"""Asked by the shell, the pages and imports; no device sends them on its event topic."""
+
+FloorCommand = DivertQueue | CountZone | StartFacilityUse | EndFacilityUse | CallHelp
+"""What happens on the floor of the hall: people counters, terminals and the guide's desk send it."""

@@ -193,7 +193,7 @@ EVOLVE: Final[dict[type[Fact], Evolve]] = {
     fc.HonorGranted: rules_records.granted,
     fc.HonorRevoked: rules_records.revoked,
     fc.QueueDiverted: rules_records.kept,
-    fc.ZoneCounted: rules_records.kept,
+    fc.ZoneCounted: rules_records.counted,
     fc.VolunteerServiceRecorded: rules_records.kept,
     fc.DeviceHelpCalled: rules_records.kept,
     fc.FacilityUseStarted: rules_records.used,

@@ -63,7 +63,7 @@ class CalendarPart(Part, frozen=True):
 
 
 class TicketsPart(Part, frozen=True):
-    """Numbers and slips."""
+    """Numbers and slips. `self_service`: terminals (自助终端) give numbers in the hall's hours, or round the clock."""
 
     digits: Annotated[int, Meta(ge=2, le=5)] = 3
     one_open_per_person: bool = True
@@ -71,6 +71,7 @@ class TicketsPart(Part, frozen=True):
     press_gap_ms: Natural = 1500
     on_print_failed: Literal["keep", "cancel"] = "keep"
     take_early_min: Natural = 15
+    self_service: Literal["hours", "always"] = "hours"
 
 
 class CallingPart(Part, frozen=True):

@@ -104,9 +104,13 @@ def divert(state: HallState, command: DivertQueue, at_ms: int, device: str) -> D
 
 
 def count_zone(state: HallState, command: CountZone, at_ms: int, device: str) -> Decision:
-    """People in a zone against its seats."""
+    """People in a zone against its seats. A device of one zone counts no other."""
     assert state.policy is not None
-    zone = next((one for one in state.policy.zones if one.code == command.zone), None)
+    known = state.devices.get(device)
+    own = known.zone if known is not None else ""
+    if own and command.zone and command.zone != own:
+        return Refusal.FORBIDDEN
+    zone = next((one for one in state.policy.zones if one.code == (command.zone or own)), None)
     if zone is None:
         return Refusal.ZONE_UNKNOWN
     facts: list[Fact] = [ZoneCounted(zone.code, command.people, zone.seats)]
@@ -146,6 +150,9 @@ def _is_facility(state: HallState, code: str) -> bool:
 
 def call_help(state: HallState, command: CallHelp, at_ms: int, device: str) -> Decision:
     """Help for whoever stands at a device that is there."""
+    asks = state.devices.get(device)
+    if command.device not in ("", device) and asks is not None and asks.kind != "guide":
+        return Refusal.FORBIDDEN
     known = state.devices.get(command.device or device)
     if known is None:
         return Refusal.DEVICE_UNKNOWN
@@ -176,9 +183,14 @@ def used(state: HallState, fact: FacilityUseStarted | FacilityUseEnded, at_ms: i
     state.facilities[fact.facility] = fact.inside
 
 
+def counted(state: HallState, fact: ZoneCounted, at_ms: int) -> None:
+    """Fold how many are in a zone."""
+    state.zone_people[fact.zone] = fact.people
+
+
 def kept(
     state: HallState,
-    fact: QueueDiverted | ZoneCounted | VolunteerServiceRecorded | DeviceHelpCalled,
+    fact: QueueDiverted | VolunteerServiceRecorded | DeviceHelpCalled,
     at_ms: int,
 ) -> None:
     """On record; no table changes."""

@@ -42,7 +42,7 @@ def take(state: HallState, command: TakeTicket, at_ms: int, device: str) -> Deci
     visit, opened = visit_of(state, command)
     if isinstance(visit, Refusal):
         return visit
-    no = _not_now(state, command, service, at_ms) or _limit(state, command, service, part, at_ms, device)
+    no = _not_now(state, command, service, at_ms, device) or _limit(state, command, service, part, at_ms, device)
     if no is not None:
         return no
     happened_ms = max(state.day_start_ms, min(command.happened_ms or at_ms, at_ms)) if command.number else 0
@@ -68,12 +68,19 @@ def _own_number(state: HallState, number: str, device: str) -> bool:
     return bool(own) and number.startswith(own) and number[len(own) :].isdecimal() and number.isascii()
 
 
-def _not_now(state: HallState, command: TakeTicket, service: int, at_ms: int) -> Refusal | None:
+def _not_now(state: HallState, command: TakeTicket, service: int, at_ms: int, device: str) -> Refusal | None:
     """Opening hours, one open ticket a person and service; neither undoes a slip that is in somebody's hand."""
-    if not state.day_is_open or not (command.number or open_at(state, at_ms)):
+    if not state.day_is_open or not (command.number or open_at(state, at_ms) or _round_the_clock(state, device)):
         return Refusal.HALL_CLOSED
     taken = not command.number and has_open(state, command.person_ref, service)
     return Refusal.OPEN_TICKET_EXISTS if taken else None
+
+
+def _round_the_clock(state: HallState, device: str) -> bool:
+    """Whether this is a terminal that gives numbers at any hour."""
+    assert state.policy is not None
+    known = state.devices.get(device)
+    return state.policy.tickets.self_service == "always" and known is not None and known.kind == "self_service"
 
 
 def open_at(state: HallState, at_ms: int) -> bool:

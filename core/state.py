@@ -98,6 +98,7 @@ class Tables(Struct, array_like=True):
     alerts: dict[str, int] = {}
     told_s: dict[int, int] = {}
     probes: dict[str, int] = {}
+    zone_people: dict[str, int] = {}
 
 
 class Crowd(NamedTuple):

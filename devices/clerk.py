@@ -59,6 +59,7 @@ class Floor:
         self.tally = Tally()
         self.calm, self.over = asyncio.Event(), asyncio.Event()
         self.last_screen = 0.0
+        self.inside = 0
         self.known: dict[int, Person] = {}
         self.number: dict[str, int] = {}
         self.rater: dict[int, Person] = {}
@@ -87,6 +88,10 @@ class Floor:
         """Who holds which ticket."""
         remember(self.known, ticket, person)
         remember(self.number, number, ticket)
+
+    def leaves(self, person: Person) -> None:
+        """One who came before we were here was never counted."""
+        self.inside -= person.arrives_ms > 0
 
     def stranger(self) -> Person:
         """Somebody who took a ticket before we were here."""
@@ -353,6 +358,8 @@ class Clerk:
         if await self._does(c.MissTicket(), "calling"):
             if person.returns and ticket:
                 self.floor.comes_back(ticket, person)
+            else:
+                self.floor.leaves(person)
             return True
         return False
 
@@ -378,4 +385,6 @@ class Clerk:
             done = await self._does(c.FinishServing(), "serving")
         if done:
             self.person = None
+            if type(command) is c.FinishServing:
+                self.floor.leaves(person)
         return done

@@ -3,6 +3,7 @@
 from typing import Final
 
 from core import commands as c
+from core import commands_cases as cc
 
 Commands = frozenset[type[c.Command]]
 
@@ -32,16 +33,18 @@ _CALLER: Final[Commands] = frozenset(
     }
 )
 _REPORTS: Final[Commands] = frozenset({c.ReportCall})
+_HELP: Final[Commands] = frozenset({cc.CallHelp})
+_FLOOR: Final[Commands] = frozenset({cc.CountZone, cc.DivertQueue, cc.StartFacilityUse, cc.EndFacilityUse})
 _RATES: Final[Commands] = frozenset({c.SubmitEvaluation, c.ReportShown})
 ALLOWED: Final[dict[str, Commands]] = {
-    "kiosk": _KIOSK,
-    "self_service": _KIOSK | {c.SubmitEvaluation},
+    "kiosk": _KIOSK | _HELP,
+    "self_service": _KIOSK | _HELP | {c.SubmitEvaluation},
     "caller": _CALLER,
     "counter_screen": _REPORTS,
     "board": _REPORTS,
     "voice": _REPORTS,
     "evaluator": _RATES,
-    "guide": _KIOSK | {c.ReclassTicket, c.TransferTicket},
+    "guide": _KIOSK | _HELP | _FLOOR | {c.ReclassTicket, c.TransferTicket},
     "peripheral": frozenset(),
-    "sensor": frozenset(),
+    "sensor": frozenset({cc.CountZone}),
 }

@@ -20,6 +20,7 @@ from typing import Any, Final, Literal
 import msgspec
 
 from core import commands as c
+from core import commands_cases as cc
 from core.policy import (
     CalendarPart,
     CounterPart,
@@ -29,6 +30,7 @@ from core.policy import (
     PolicyError,
     ProfilePart,
     ServicePart,
+    ZonePart,
     parse,
 )
 from devices import people, wire
@@ -44,7 +46,8 @@ QUEUE_MAX: Final = 500  # before one kiosk; more turn round at the door, counted
 TRIES: Final = 3
 SPEAKING_MS: Final = 4_000
 CHANGE_ONE_S_MIND_MS: Final = 2_000
-LINES: Final = 12
+ZONE: Final = "w1"
+COUNT_GAP_MS: Final = 10_000  # a people counter says a change, at most so often
 _EVALUATOR: Final = msgspec.json.Decoder(EvaluatorPicture)
 _BOARD: Final = msgspec.json.Decoder(BoardPicture)
 USUAL: Final = Faults()
@@ -145,7 +148,8 @@ class Simulator:
     def _parts(self) -> list[Coroutine[Any, Any, None]]:
         clerks = [Clerk(self.floor, unit).work() for unit in self.units.values() if unit.part.kind == "caller"]
         kiosks = [self._kiosk(unit, queue) for unit, queue in self._kiosks]
-        return [*clerks, *kiosks, self._arrivals()]
+        sensors = [self._count(unit) for unit in self.units.values() if unit.part.kind == "sensor"]
+        return [*clerks, *kiosks, *sensors, self._arrivals()]
 
     async def _arrived(self) -> None:
         """Until every device is connected; at most START_S, since a hall opens with what works."""
@@ -184,6 +188,7 @@ class Simulator:
     def _join(self, queue: asyncio.Queue[Person], person: Person) -> None:
         try:
             queue.put_nowait(person)
+            self.floor.inside += 1
         except asyncio.QueueFull:
             self.floor.tally.turned_away += 1
 
@@ -208,7 +213,7 @@ class Simulator:
                 unit.post(c.ReportPrint(ticket=result.ok.ticket))
                 return
             if result is not None and result.refused != "pressed_twice":
-                return
+                return self.floor.leaves(person)
             await self.floor.sleep(CHANGE_ONE_S_MIND_MS)
 
     def _comes_back(self, ticket: int, person: Person) -> None:
@@ -260,6 +265,15 @@ class Simulator:
             await self.floor.sleep(SPEAKING_MS)
             unit.post(c.ReportCall(call=order.body.call, medium="voice"))
 
+    async def _count(self, unit: Unit) -> None:
+        """A people counter (客流) at the door of the hall: on change, at most once in ten seconds."""
+        told = -1
+        while True:
+            await self.floor.sleep(COUNT_GAP_MS)
+            if self.floor.inside != told:
+                told = self.floor.inside
+                unit.post(cc.CountZone(people=max(0, told)))
+
 
 async def _end(tasks: list[asyncio.Task[None]]) -> None:
     """Cancelled, and gone."""
@@ -279,7 +293,14 @@ _PREFIXES: Final = [a + b for a in ("", *ascii_uppercase) for b in ascii_upperca
 
 
 def example_policy(
-    *, counters: int = 12, services: int = 20, hall: str = "h1", kiosks: int = 2, boards: int = 1, voices: int = 1
+    *,
+    counters: int = 12,
+    services: int = 20,
+    hall: str = "h1",
+    kiosks: int = 2,
+    boards: int = 1,
+    voices: int = 1,
+    sensors: int = 1,
 ) -> Policy:
     """A hall open at every hour of every day, with all its devices: kiosk-1, caller-01, ev-01, screen-01, board-1."""
     numbers = range(1, counters + 1)
@@ -287,12 +308,14 @@ def example_policy(
     desks = [DevicePart(f"{name}-{no:02d}", kind, profile, no) for no in numbers for name, kind, profile in _DESK]
     shared: list[tuple[Kind, int]] = [("kiosk", kiosks), ("board", boards), ("voice", voices)]
     others = [DevicePart(f"{kind}-{at}", kind) for kind, many in shared for at in range(1, many + 1)]
+    others += [DevicePart(f"sensor-{at}", "sensor", zone=ZONE) for at in range(1, sensors + 1)]
     return Policy(
         version=1,
         hall=HallPart(id=hall, cutover="00:00"),
         calendar=CalendarPart(week=(1, 2, 3, 4, 5, 6, 7), periods=("00:00-24:00",)),
         services=tuple(ServicePart(code, prefix) for code, prefix in zip(codes, _PREFIXES, strict=False)),
         counters=tuple(_counter(no, codes, counters) for no in numbers),
+        zones=(ZonePart(ZONE, seats=8 * counters),),
         profiles=(ProfilePart("pad5", levels={str(level): level for level in (5, 4, 3, 2, 1)}),),
         devices=tuple(others + desks),
     )

@@ -12,6 +12,7 @@ import msgspec
 from msgspec import Meta, Struct, field
 
 from core import commands as c
+from core import commands_cases as cc
 from core.fact import Cause
 from core.refusals import Refusal
 from core.window import Answer, CalledAnswer, DoneAnswer, RefusedAnswer, SeenAnswer, TicketAnswer
@@ -60,6 +61,11 @@ Body = (
     | c.PauseCounter
     | c.ResumeCounter
     | c.ReportShown
+    | cc.DivertQueue
+    | cc.CountZone
+    | cc.StartFacilityUse
+    | cc.EndFacilityUse
+    | cc.CallHelp
     | Rate
 )
 assert {*get_args(Body), c.SubmitEvaluation} == {*get_args(c.DeviceCommand), Rate}, "the wire speaks the catalogue"

@@ -42,7 +42,7 @@ def test_every_kind_of_the_ledger_can_be_recorded(kind: str) -> None:
     assert msgspec.convert(fields, cc.RecordConduct).kind == kind
 
 
-@pytest.mark.parametrize("kind", get_args(cc.CaseCommand))
+@pytest.mark.parametrize("kind", [*get_args(cc.CaseCommand), *get_args(cc.FloorCommand)])
 def test_no_field_is_made_for_a_person(kind: type) -> None:
     fields = {spec.name for spec in msgspec.structs.fields(kind)}
     assert not fields & {"name", "phone", "identity", "address", "comment", "text", "image", "signature"}

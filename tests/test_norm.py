@@ -13,7 +13,7 @@ from core import commands_cases as cc
 from core import facts as f
 from core import facts_cases as fc
 from core import facts_tickets as t
-from core.policy import PolicyError, parse
+from core.policy import DevicePart, PolicyError, parse
 from core.statistics import Levels, rates
 from devices.pictures import LANGUAGES
 from tests.halls import POLICY, TEXT, Driven, clock, kinds, opened
@@ -107,6 +107,16 @@ def test_n10_a_rating_out_of_hours_is_counted() -> None:
     hall.serve(1)
     hall.at_ms = clock("2026-11-23 22:00")
     assert kinds(hall.ask(c.SubmitEvaluation(1, 4, channel="kiosk"))) == ["EvaluationSubmitted"]
+
+
+def test_n10_a_terminal_gives_numbers_round_the_clock_where_the_hall_says_so() -> None:
+    terminal = DevicePart("self-1", "self_service")
+    for rule, refused in (("hours", True), ("always", False)):
+        hall = opened(tickets={"self_service": rule}, devices=(*POLICY.devices, terminal))
+        hall.at_ms = clock("2026-11-23 22:00")
+        answer = hall.ask(c.TakeTicket("si"), "self-1")
+        assert kinds(answer) == (["Refused"] if refused else ["TicketTaken"])
+        assert hall.refused(c.TakeTicket("tax"), "kiosk-1") == "hall_closed"
 
 
 def test_n11_devices_of_every_kind_are_in_the_inventory() -> None:

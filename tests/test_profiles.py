@@ -5,6 +5,7 @@ from typing import get_args
 import pytest
 
 from core import commands as c
+from core import commands_cases as cc
 from core.policy import DevicePart
 from devices.profiles import ALLOWED
 
@@ -31,5 +32,11 @@ def test_no_clerks_key_carries_a_rating_and_no_kiosk_calls() -> None:
     assert (raters, callers) == ({"evaluator", "self_service"}, {"caller"})
 
 
-def test_cameras_and_counters_of_people_send_no_events_yet() -> None:
-    assert ALLOWED["peripheral"] == ALLOWED["sensor"] == frozenset()
+def test_cameras_and_pads_send_their_state_alone_and_people_counters_one_number() -> None:
+    """Never an image or a signature (高拍仪、签名板)."""
+    assert ALLOWED["peripheral"] == frozenset()
+    assert ALLOWED["sensor"] == {cc.CountZone}
+
+
+def test_only_the_guide_diverts() -> None:
+    assert [kind for kind, commands in ALLOWED.items() if cc.DivertQueue in commands] == ["guide"]

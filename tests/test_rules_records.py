@@ -8,7 +8,7 @@ from core import facts as f
 from core import facts_cases as fc
 from core import facts_tickets as t
 from core.hall import Hall
-from core.policy import ZonePart, document
+from core.policy import DevicePart, ZonePart, document
 from core.state import restored
 from tests.halls import MIN, POLICY, Driven, changed, kinds, opened
 
@@ -73,11 +73,21 @@ def test_n7_who_may_go_no_further_stays() -> None:
 
 def test_n5_people_are_counted_against_seats() -> None:
     hall = opened(zones=ZONES, alerts={"seats_ppm": 1_000_000})
-    assert hall.refused(cc.CountZone("none", 1)) == "zone_unknown"
-    assert hall.ask(cc.CountZone("w1", 4)) == [fc.ZoneCounted("w1", 4, 4)]
-    assert kinds(hall.ask(cc.CountZone("w1", 5))) == ["ZoneCounted", "QueueAlertRaised"]
-    assert kinds(hall.ask(cc.CountZone("w1", 6))) == ["ZoneCounted"]
-    assert kinds(hall.ask(cc.CountZone("w1", 4))) == ["ZoneCounted", "QueueAlertCleared"]
+    assert hall.refused(cc.CountZone(1, "none")) == "zone_unknown"
+    assert hall.ask(cc.CountZone(4, "w1")) == [fc.ZoneCounted("w1", 4, 4)]
+    assert kinds(hall.ask(cc.CountZone(5, "w1"))) == ["ZoneCounted", "QueueAlertRaised"]
+    assert kinds(hall.ask(cc.CountZone(6, "w1"))) == ["ZoneCounted"]
+    assert kinds(hall.ask(cc.CountZone(4, "w1"))) == ["ZoneCounted", "QueueAlertCleared"]
+
+
+def test_a_people_counter_counts_its_own_zone_and_the_last_count_stands() -> None:
+    sensor = DevicePart("sensor-1", "sensor", zone="w1")
+    hall = opened(zones=ZONES, devices=(*POLICY.devices, sensor))
+    assert hall.ask(cc.CountZone(3), "sensor-1") == [fc.ZoneCounted("w1", 3, 4)]
+    assert hall.refused(cc.CountZone(3, "nursing"), "sensor-1") == "forbidden"
+    assert hall.refused(cc.CountZone(3), "kiosk-1") == "zone_unknown", "a kiosk stands nowhere"
+    hall.ask(cc.CountZone(0, "w1"), "sensor-1")
+    assert hall.state.zone_people == {"w1": 0}
 
 
 def test_n13_n14_volunteers_and_facilities_without_a_name() -> None:
@@ -98,6 +108,7 @@ def test_n10_help_is_called_at_a_device_that_is_there() -> None:
     assert hall.ask(cc.CallHelp(), "kiosk-1") == [fc.DeviceHelpCalled("kiosk-1")]
     assert hall.ask(cc.CallHelp("kiosk-2")) == [fc.DeviceHelpCalled("kiosk-2")]
     assert hall.refused(cc.CallHelp("none")) == "device_unknown"
+    assert hall.refused(cc.CallHelp("kiosk-2"), "kiosk-1") == "forbidden", "it speaks for itself"
     hall.ask(c.RetireDevice("kiosk-2"))
     assert hall.refused(cc.CallHelp("kiosk-2")) == "wrong_state"
 

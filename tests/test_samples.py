@@ -90,6 +90,15 @@ def test_people_wait_in_the_zone_of_their_counter() -> None:
     assert shown.value("jiaohao_zone_seats", hall="h1", zone="w1") == 30
 
 
+def test_people_in_a_zone_are_those_last_counted() -> None:
+    driven = opened(zones=(ZonePart("w1", seats=30), ZonePart("w2", seats=4)))
+    for people in (7, 5):
+        driven.ask(cc.CountZone(people, "w1"))
+    shown = Shown([driven.state])
+    assert shown.value("jiaohao_zone_people", hall="h1", zone="w1") == 5
+    assert shown.value("jiaohao_zone_people", hall="h1", zone="w2") == 0, "nobody has counted there"
+
+
 def test_stamps_of_the_timers_are_their_time(tmp_path: Path) -> None:
     shown = Shown(directory=tmp_path)
     assert shown.value("jiaohao_backup_timestamp_seconds") == 0

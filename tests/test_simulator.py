@@ -39,7 +39,7 @@ def test_an_example_hall_can_act(counters: int, services: int, voices: int) -> N
     rules = example_policy(counters=counters, services=services, hall="x", voices=voices)
     assert policy.problems(rules) == []
     assert policy.from_document(policy.document(rules)) == rules
-    assert len(rules.devices) == 3 + voices + 3 * counters
+    assert len(rules.devices) == 4 + voices + 3 * counters
     assert sorted(part.id for part in rules.devices if part.counter == 1) == ["caller-01", "ev-01", "screen-01"]
 
 
@@ -62,7 +62,14 @@ def test_a_hall_at_work(iotcore_broker: RunningBroker) -> None:
             assert 0 < len(tally.press_ms) <= tally.presses
             assert sim.unanswered() == 0
             kinds = {type(fact).__name__ for fact in facts_of(core)}
-            assert {"TicketRecalled", "CallAnnounced", "EvaluationShown", "StaffSignedOn", "TicketPrinted"} <= kinds
+            assert {
+                "TicketRecalled",
+                "CallAnnounced",
+                "EvaluationShown",
+                "StaffSignedOn",
+                "TicketPrinted",
+                "ZoneCounted",
+            } <= kinds
 
     play(scenario, 40)
 

@@ -160,6 +160,7 @@ STANDING: Final[dict[str, Name]] = {  # read from the state when asked
     "counters": Name(GAUGE, "Counters.", {"hall": (), "state": COUNTER_STATES}),
     "zone_waiting": Name(GAUGE, "Tickets waiting for counters of the zone.", {"hall": (), "zone": ()}),
     "zone_seats": Name(GAUGE, "Seats of the zone.", {"hall": (), "zone": ()}),
+    "zone_people": Name(GAUGE, "People in the zone, as last counted; 0: never.", {"hall": (), "zone": ()}),
     "devices": Name(GAUGE, "Devices.", OF_DEVICES | {"state": DEVICE_STATES}),
     "cases_open": Name(GAUGE, "Open cases.", OF_CASES),
     "cases_overdue": Name(GAUGE, "Open cases whose stage was not done in time.", OF_CASES | {"stage": STAGES}),

@@ -290,6 +290,7 @@ def _of_zones(state: HallState, seen: Look) -> Samples:
         waiting = sum(count for service, count in seen.waiting.items() if zone_of.get(service) == zone)
         yield "zone_waiting", (zone,), waiting
         yield "zone_seats", (zone,), seats
+        yield "zone_people", (zone,), state.zone_people.get(zone, 0)
 
 
 def _of_cases(state: HallState, now_ms: int) -> Samples:

@@ -112,6 +112,7 @@ OVERVIEW: Final = Board(
             (
                 (f"sum by (zone) (jiaohao_zone_waiting{{{H}}})", "{{zone}} waiting 等候"),
                 (f"sum by (zone) (jiaohao_zone_seats{{{H}}})", "{{zone}} seats 座位"),
+                (f"sum by (zone) (jiaohao_zone_people{{{H}}})", "{{zone}} people 人数"),
             ),
         ),
         Panel(
