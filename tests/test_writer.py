@@ -52,6 +52,17 @@ def test_another_epoch_in_the_file_fences_every_part(tmp_path: Path) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.parametrize("count", [1, 49, 50, 51, 100, 149])
+def test_as_many_rows_are_stored_as_a_batch_has_in_their_order(tmp_path: Path, count: int) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as journal:
+            await journal.append([Part("a", 0, rows(0, count))])
+            assert [row async for _, row in journal.replay("a")] == rows(0, count)
+        assert verify(tmp_path) == []
+
+    asyncio.run(scenario())
+
+
 def test_a_taken_seq_fences(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with opened(tmp_path) as journal:

@@ -3,6 +3,7 @@
 `write(db, batch)` needs only execute, executemany and in_transaction, so any driver of SQLite can run it.
 """
 
+import itertools
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from operator import itemgetter
@@ -19,7 +20,11 @@ FRAME: Final = 4096 + 24
 AT_MS, KIND, V, DSEQ, PAYLOAD = map(itemgetter, (0, 1, 2, 5, 6))  # of a Row
 assert [Row._fields[at] for at in (0, 1, 2, 5, 6)] == ["at_ms", "kind", "v", "dseq", "payload"]
 
-INSERT_ROW: Final = "INSERT INTO journal VALUES(?,?,?,?,?,?,?,?,?,?)"
+ROW: Final = "(?,?,?,?,?,?,?,?,?,?)"
+COLUMNS: Final = ROW.count("?")
+ROWS_AT_ONCE: Final = 50  # in one statement: 1.35 us of CPU a row singly, 0.92 by 50, 0.91 by 100
+INSERT_ROW: Final = f"INSERT INTO journal VALUES{ROW}"
+INSERT_ROWS: Final = f"INSERT INTO journal VALUES{','.join([ROW] * ROWS_AT_ONCE)}"
 INSERT_BATCH: Final = "INSERT INTO batch(last, first, epoch, at_ms, crc, chain) VALUES(?,?,?,?,?,?)"
 INSERT_WORD: Final = "INSERT OR IGNORE INTO word VALUES(?,?)"  # a cancelled snapshot may have stored it
 INSERT_LETTER: Final = "INSERT INTO letter(at_ms, topic, reason, digest, payload, seq) VALUES(?,?,?,?,?,?)"
@@ -137,7 +142,7 @@ def fill(db: Store, batch: Batch) -> None:
     if batch.facts.rows:
         if batch.seal is None:
             batch.seal = chain.seal(batch.before, head, batch.facts)
-        db.executemany(INSERT_ROW, batch.stored())
+        insert(db, batch.stored(), len(batch.facts.rows))
         db.execute(INSERT_BATCH, (head.last, head.first, head.epoch, head.at_ms, *batch.seal))
     for sql, pictures in batch.views:
         db.executemany(sql, pictures)
@@ -146,6 +151,14 @@ def fill(db: Store, batch: Batch) -> None:
     if batch.letters:
         db.executemany(INSERT_LETTER, [(*letter, head.last) for letter in batch.letters])
         db.execute(DROP_LETTERS, (LETTERS_KEPT,))
+
+
+def insert(db: Store, rows: Iterator[tuple[Any, ...]], count: int) -> None:
+    """`count` rows in order: many in a statement while there are many, the rest one by one."""
+    values = itertools.chain.from_iterable(rows)
+    wide = (tuple(itertools.islice(values, COLUMNS * ROWS_AT_ONCE)) for _ in range(count // ROWS_AT_ONCE))
+    db.executemany(INSERT_ROWS, wide)
+    db.executemany(INSERT_ROW, rows)
 
 
 def store_snapshot(
