@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import msgspec
+from hdrh.histogram import HdrHistogram
 
 from bench import machine, pairs, plan, runs
 from bench.generate import Asked, Generated
@@ -34,7 +35,7 @@ def quantile_ms(latency_us: list[int], share: float) -> float:
 
 
 class Pressed(msgspec.Struct):
-    """One run: what was seen when, and whether the generator kept its times."""
+    """One run: what was seen when, and whether the generator kept its times. `histogram`: of HdrHistogram, in us."""
 
     samples: int
     unseen: int
@@ -43,6 +44,7 @@ class Pressed(msgspec.Struct):
     curve_ms: list[tuple[float, float]]
     cpu_us: float
     finished: bool
+    histogram: str = ""
 
     @property
     def p99_ms(self) -> float:
@@ -66,7 +68,16 @@ def pressed(found: Generated, cpu_us: float) -> Pressed:
     enough = [share for share in SHARES if share < 0.999 or len(got) >= SAMPLES * 10]
     curve = [(share, quantile_ms(got, share)) for share in (0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)]
     quantiles = {f"{share:g}": quantile_ms(got, share) for share in enough}
-    return Pressed(len(got), found.unseen, found.late_ms_p99, quantiles, curve, cpu_us, found.finished)
+    late, whole = found.late_ms_p99, encoded(got)
+    return Pressed(len(got), found.unseen, late, quantiles, curve, cpu_us, found.finished, whole)
+
+
+def encoded(latency_us: list[int]) -> str:
+    """All of a run, three digits of each, for whoever wants another percentile. Made after the run: it is slow."""
+    histogram = HdrHistogram(1, max(2, *latency_us, 2), 3)
+    for one in latency_us:
+        histogram.record_value(max(1, one))
+    return str(histogram.encode().decode())
 
 
 class Bench:

@@ -1,6 +1,7 @@
 """bench/report.py: results of record as one HTML page without network, and two of them side by side.
 
-`python -m bench report [FILES] [--out FILE]`, `python -m bench compare A B`. Files: what `--json` or `--out` wrote.
+`python -m bench report [FILES] [--out FILE] [--png DIR]`, `python -m bench compare A B`. Files: what `--json` or
+`--out` wrote.
 """
 
 import argparse
@@ -13,7 +14,7 @@ from typing import Any, Final
 from rich.console import Console
 from rich.table import Table
 
-from bench import svg
+from bench import pictures, svg
 from bench.scopes import TABLE
 
 RESULTS: Final = Path(__file__).parent / "results"
@@ -49,18 +50,26 @@ def files(given: Sequence[str]) -> list[Path]:
 
 
 def report(arguments: list[str]) -> int:
-    """Write the page, show the table."""
+    """Write the page and its plots, show the table."""
     parser = argparse.ArgumentParser(prog="python -m bench report", allow_abbrev=False)
     parser.add_argument("files", nargs="*")
     parser.add_argument("--out", type=Path, default=Path("bench-report.html"))
+    parser.add_argument("--png", type=Path, help="each plot as a PNG in this folder; needs chromium")
     given = parser.parse_args(arguments)
     documents = [read(one) for one in files(given.files)]
     Console(highlight=False).print(gates_table(documents))
     if not documents:
         print("no results: name files, or run suites with --out bench/results")
         return 1
-    given.out.write_text(page(documents), "utf-8")
+    whole = page(documents)
+    given.out.write_text(whole, "utf-8")
     print(given.out)
+    if given.png:
+        try:
+            print(f"{len(pictures.draw(whole, STYLE, given.png))} plots in {given.png}")
+        except pictures.NoBrowser as no:
+            print(no)
+            return 1
     return 0
 
 
@@ -103,15 +112,22 @@ def page(documents: list[Document]) -> str:
 
 
 def _section(one: Document) -> str:
-    draw = PLOTS.get(one["suite"])
+    draw = PLOTS.get(one["suite"], _goals)
     machine = [(name, json.dumps(value, ensure_ascii=False)) for name, value in one["machine"].items()]
     command = escape(" ".join(one["arguments"]))
     return (
         f"<h2>{TITLES.get(one['suite'], '')} {one['suite']}</h2>"
         f"<p><code>python -m bench {command}</code>, seed {one['seed']}, {escape(one['verdict'])}</p>"
-        f"{draw(one) if draw else ''}<p>{'<br>'.join(map(escape, one.get('notes', [])))}</p>"
+        f"{draw(one)}<p>{'<br>'.join(map(escape, one.get('notes', [])))}</p>"
         f"<details><summary>机器 machine</summary>{svg.table(('what', 'value'), machine)}</details>"
     )
+
+
+def _goals(one: Document) -> str:
+    """Each gate as a multiple of its goal: above 1 is good where more is better, bad elsewhere."""
+    judged = [gate for gate in one["gates"] if gate["value"] and gate["goal"]]
+    values = [(f"{gate['name']} {'≥' if gate['at_least'] else '≤'}", gate["value"] / gate["goal"]) for gate in judged]
+    return svg.bars(values, "x goal 倍", log=True) + svg.table(("gate", "value / goal"), values) if values else ""
 
 
 def _rates(one: Document) -> str:

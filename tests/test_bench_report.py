@@ -5,11 +5,12 @@ import re
 from pathlib import Path
 
 import pytest
+from hdrh.histogram import HdrHistogram
 
 from bench import figures, report, svg
 from bench.__main__ import SUITES, main
 from bench.days import Account, summary
-from bench.latency import Pair, Pressed
+from bench.latency import Pair, Pressed, encoded
 from bench.pairs import Gate, Options, Report, document
 
 MACHINE = {"cpu": "A", "cores": 2}
@@ -107,3 +108,11 @@ def test_results_are_known_by_suite_and_the_newest_counts(tmp_path: Path) -> Non
         one = result("peers-http", [Gate("g", value, 1.0, True, 0.0)])
         (tmp_path / f"peers-http-{date}-cpu-2c.json").write_text(json.dumps(one))
     assert figures.newest(tmp_path)["peers-http"]["gates"][0]["value"] == 2.0
+
+
+def test_the_whole_distribution_of_a_run_can_be_read_back() -> None:
+    whole = HdrHistogram.decode(encoded([0, 5, 100, 200, 100_000]))
+    assert whole.get_total_count() == 5
+    assert [whole.get_value_at_percentile(share) for share in (20, 60)] == [1, 100]  # below 1 us is 1 us
+    assert whole.get_max_value() == pytest.approx(100_000, rel=1e-3)
+    assert HdrHistogram.decode(encoded([])).get_total_count() == 0
