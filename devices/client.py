@@ -303,11 +303,11 @@ class Device:
         self._client, self._resend_due = client, False
         self.online.set()
 
-    def _state(self, state: str) -> wire.State:
+    def _state(self, state: wire.DeviceState) -> wire.State:
         boot, link = self._link
         return wire.State(state, boot, link, self.firmware, self.profile, self.faults)
 
-    async def _say_state(self, client: _Client, state: str) -> None:
+    async def _say_state(self, client: _Client, state: wire.DeviceState) -> None:
         self._birth_due = False
         if state == "ready" and self.faults:
             state = "degraded"

@@ -6,7 +6,7 @@ Fault-tolerant only here: whatever arrives becomes Heard or Bad(reason); nothing
 import zlib
 from collections.abc import Callable
 from operator import attrgetter
-from typing import Annotated, Final, NamedTuple, get_args
+from typing import Annotated, Final, Literal, NamedTuple, get_args
 
 import msgspec
 from msgspec import Meta, Struct, field
@@ -81,10 +81,13 @@ class Event(Struct, frozen=True):
     age_ms: int = 0
 
 
+DeviceState = Literal["ready", "degraded", "closed", "lost"]
+
+
 class State(Struct, frozen=True):
     """A device's own state, retained; the broker publishes `lost` for it."""
 
-    state: str
+    state: DeviceState
     boot: c.Code = ""
     link: c.Count = 0
     fw: c.Code = ""
@@ -260,7 +263,7 @@ def decode_state(payload: bytes) -> State | Bad:
         return Bad("bad_field", "schema")
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return Bad("not_json", "syntax")
-    if any(personal(text) for text in (state.state, state.fw, state.profile, *state.faults)):
+    if any(personal(text) for text in (state.fw, state.profile, *state.faults)):
         return Bad(Refusal.PERSONAL_DATA, "personal_data")
     return state
 

@@ -41,6 +41,7 @@ class Row:
     hall: str = "h1"
     keep: bool = False
     good_after: bool = True
+    suspect: bool = False
 
     @property
     def sender(self) -> str:
@@ -55,6 +56,10 @@ def refused(reason: str, count: int = 1) -> dict[str, int]:
     return {f'jiaohao_refused_total{{reason="{reason}"}}': count}
 
 
+def of_kiosks(what: str, count: int) -> dict[str, int]:
+    return {f'jiaohao_device_{what}_total{{hall="h1",kind="kiosk"}}': count}
+
+
 def fault(name: str, payload: bytes, word: str, counted: str) -> Row:
     return Row(name, [payload], fault=word, counts=rejected(counted), letters=[word])
 
@@ -64,7 +69,7 @@ def refusal(name: str, payload: bytes, word: str, counted: str, **more: Any) -> 
     return Row(name, [payload], [(7, word)], counts=counts, facts=1, letters=[word], **more)
 
 
-SECRET: dict[str, Any] = {"kept": lambda payload: b"%d bytes" % len(payload)}
+SECRET: dict[str, Any] = {"kept": lambda payload: b"%d bytes" % len(payload), "suspect": True}
 ROWS = [
     fault("not json", b"no json", "not_json", "syntax"),
     fault("bad utf-8", b'{"boot":"\xff\xfe"}', "not_json", "syntax"),
@@ -101,7 +106,7 @@ ROWS = [
         "wrong hall",
         [event(7)],
         [(7, "wrong_hall")],
-        counts=rejected("identity"),
+        counts=rejected("identity") | {"jiaohao_wire_wrong_hall_total": 1},
         letters=["wrong_hall"],
         hall="h9",
         keep=True,
@@ -116,12 +121,18 @@ ROWS = [
     ),
     refusal("personal data", event(7, TAKE | {"number": PHONE}), "personal_data", "personal_data", **SECRET),
     refusal("identity number", event(7, TAKE | {"assisted_by": IDENTITY}), "personal_data", "personal_data", **SECRET),
-    Row("clock off", [event(7, age_ms=-5), event(8, age_ms=10**15, sent_ms=-1)], [(7, "ok"), (8, "ok")], facts=2),
+    Row(
+        "clock off",
+        [event(7, age_ms=-5), event(8, age_ms=10**15, sent_ms=-1), event(9, REPRINT, sent_ms=2**52)],
+        [(7, "ok"), (8, "ok"), (9, "ticket_unknown")],
+        counts={"jiaohao_device_clock_skew_total": 3} | refused("ticket_unknown"),
+        facts=3,
+    ),
     Row(
         "number skipped",
         [event(7, REPRINT), event(7 + 2 * REACH, REPRINT), event(9, REPRINT)],
         [(7, "ticket_unknown"), (7 + 2 * REACH, "ticket_unknown"), (9, "seq_old")],
-        counts=refused("seq_old") | refused("ticket_unknown", 2),
+        counts=refused("seq_old") | refused("ticket_unknown", 2) | of_kiosks("gaps", REACH + 6),
         facts=3,
         letters=["seq_old"],
         kept=lambda payload: payload,
@@ -133,6 +144,7 @@ ROWS = [
         [(7, "ticket_unknown"), (7, "seq_reused")],
         counts=rejected("identity") | refused("seq_reused") | refused("ticket_unknown"),
         facts=2,
+        suspect=True,
     ),
     Row(
         "boot of long ago",
@@ -145,7 +157,7 @@ ROWS = [
         "resend",
         [event(7), event(7), event(7)],
         [(7, "ok")] * 3,
-        counts={"jiaohao_duplicates_total": 2},
+        counts={"jiaohao_duplicates_total": 2} | of_kiosks("resent", 2),
         facts=1,
     ),
 ]

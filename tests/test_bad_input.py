@@ -90,18 +90,47 @@ class Device:
         return found, words
 
 
+ONLINE = 'jiaohao_devices{hall="h1",kind="kiosk",state="online"}'
+COUNTERS = (
+    "wire_",
+    "refused_",
+    "duplicates_",
+    "device_",
+    "clock_clamped_",
+    "link_dropped_",
+    "outbox_lost_",
+    "devices_",
+)
+
+
 def counted(found: dict[str, float]) -> Iterator[str]:
-    """Names of what counts bad input."""
-    return (
-        name
-        for name in found
-        if name.startswith(tuple(f"jiaohao_{what}" for what in ("wire_rejected", "refused", "dup")))
-    )
+    """Names of what counts bad input, and of what devices are thought to be."""
+    return (name for name in found if name.removeprefix("jiaohao_").startswith(COUNTERS) and "_seconds" not in name)
+
+
+def unusual(reason: str) -> str:
+    return f'jiaohao_wire_unusual_total{{reason="{reason}"}}'
+
+
+def bystander(stage: Stage, boot: str) -> str:
+    """Another device goes on: its take is answered."""
+    told: list[str] = []
+
+    async def scenario(device: Device) -> None:
+        await device.send("jh/v1/h1/bystander/event", event(1, boot=boot))
+        ((result,), _) = await device.acks(1)
+        told.append(result["ok"]["type"])
+
+    asyncio.run(stage.play(scenario, "jh/v1/h1/bystander/ack"))
+    return told[0]
 
 
 def policy() -> Any:
     devices = [DevicePart(id=row.sender, kind=row.kind) for row in ROWS if row.hall == "h1" and not row.device]
-    more = [DevicePart(id=name, kind="kiosk") for name in ("good", "noise", "private", "quiet")]
+    more = [
+        DevicePart(id=name, kind="kiosk")
+        for name in ("good", "noise", "private", "quiet", "bystander", "state-syntax", "state-schema", "state-size")
+    ]
     whole = hall_policy("h1")
     return msgspec.structs.replace(whole, devices=(*whole.devices, *devices, *more))
 
@@ -137,7 +166,8 @@ def test_each_kind_of_bad_input_is_answered_counted_and_kept(stage: Stage, row: 
         expected = {name: before[name] + count for name, count in row.counts.items()}
         after = await stage.until(lambda found: all(found[name] == count for name, count in expected.items()))
         moved = {name for name in counted(before) if after[name] != before[name]}
-        assert moved == set(row.counts), "these and no others"
+        suspects = 'jiaohao_devices_suspect{hall="h1"}'
+        assert moved == {*row.counts, *([suspects] if row.suspect else [])}, "these and no others"
         now_n, now_digest = await asyncio.to_thread(stage.hall)
         assert now_n - n == row.facts and (now_digest == digest) is (row.facts == 0)
         if row.good_after:
@@ -146,6 +176,7 @@ def test_each_kind_of_bad_input_is_answered_counted_and_kept(stage: Stage, row: 
             assert good["ok"]["type"] == "ticket"
 
     asyncio.run(stage.play(scenario, f"{topic}/ack"))
+    assert bystander(stage, row.sender[:32]) == "ticket"
     letters = stage.stored("SELECT reason, digest, payload, seq FROM letter WHERE topic = ?", f"{topic}/event")
     assert [reason for reason, *_ in letters] == list(row.letters)
     for (_, digest_, kept, seq), payload in zip(letters, row.sends[-1:], strict=False):
@@ -188,17 +219,54 @@ def test_a_topic_that_is_none_is_counted_and_kept(stage: Stage, topic: str) -> N
     assert reason == "topic"
 
 
-def test_at_most_once_retained_and_states_of_nonsense_are_taken_as_usual(stage: Stage) -> None:
+def test_at_most_once_retained_and_stale_wills_are_taken_as_usual_and_counted(stage: Stage) -> None:
+    topic, qos0, retained = "jh/v1/h1/quiet", unusual("qos0"), unusual("retained")
+
     async def scenario(device: Device) -> None:
-        await device.send("jh/v1/h1/quiet/event", event(1), qos=0)
-        await device.send("jh/v1/h1/quiet/event", event(2, REPRINT), retain=True)
+        before = await stage.metrics()
+        await device.send(f"{topic}/event", event(1), qos=0)
+        await device.send(f"{topic}/event", event(2, REPRINT), retain=True)
         results, _ = await device.acks(2)
         assert [one["seq"] for one in results] == [1, 2]
-        await device.send("jh/v1/h1/quiet/state", b"?", retain=True)
-        assert (await device.acks(0, 1))[1] == ["not_json"]
-        await device.send("jh/v1/h1/quiet/event", b"", retain=True)  # the retained one is taken away again
+        says_so = stage.broker.kind == "mosquitto"  # iotcore hands on everything at QoS 1, without the flag
+        after = await stage.until(lambda found: found[qos0] == before[qos0] + says_so)
+        assert after[retained] == before[retained] + says_so
+        await device.send(f"{topic}/event", b"", retain=True)  # it is taken away again
+        birth, will = (b'{"state":"%s","boot":"quiet","link":%d}' % pair for pair in ((b"ready", 2), (b"lost", 1)))
+        await device.send(f"{topic}/state", birth, retain=True)
+        await stage.until(lambda found: found[ONLINE] == before[ONLINE] + 1)
+        n, digest = await asyncio.to_thread(stage.hall)
+        await device.send(f"{topic}/state", will, retain=True)
+        await stage.until(lambda found: found[unusual("stale_will")] == before[unusual("stale_will")] + 1)
+        assert await asyncio.to_thread(stage.hall) == (n, digest)
+        await device.send(f"{topic}/state", birth.replace(b"ready", b"lost"), retain=True)
+        await stage.until(lambda found: found[ONLINE] == before[ONLINE])
 
-    asyncio.run(stage.play(scenario, "jh/v1/h1/quiet/ack"))
+    asyncio.run(stage.play(scenario, f"{topic}/ack"))
+
+
+@pytest.mark.parametrize(
+    ("payload", "fault", "reason"),
+    [
+        (b"?", "not_json", "syntax"),
+        (b'{"state":"asleep"}', "bad_field", "schema"),
+        (b'{"state":"ready"' + b" " * 17_000 + b"}", "too_large", "size"),
+    ],
+)
+def test_a_state_of_nonsense_changes_nothing(stage: Stage, payload: bytes, fault: str, reason: str) -> None:
+    topic = f"jh/v1/h1/state-{reason}"
+
+    async def scenario(device: Device) -> None:
+        before, hall = await stage.metrics(), await asyncio.to_thread(stage.hall)
+        await device.send(f"{topic}/state", payload)
+        assert (await device.acks(0, 1))[1] == [fault]
+        name = f'jiaohao_wire_rejected_total{{reason="{reason}"}}'
+        after = await stage.until(lambda found: found[name] == before[name] + 1)
+        assert [one for one in counted(before) if after[one] != before[one]] == [name]
+        assert await asyncio.to_thread(stage.hall) == hall
+
+    asyncio.run(stage.play(scenario, f"{topic}/ack"))
+    assert bystander(stage, f"state-{reason}") == "ticket"
 
 
 def test_a_megabyte_hurts_its_sender_alone(stage: Stage) -> None:

@@ -14,6 +14,7 @@ from core.state import HallState
 from devices import topics
 from tests.desks import ACK, Around, around, said
 from tests.halls import HALL, MIN, MORNING, POLICY, Driven, changed, opened
+from workers.dispatcher import FLOOD
 from workers.ports import Input, Part
 
 
@@ -335,3 +336,18 @@ def test_each_input_is_observed_once_from_the_loop_to_its_acknowledgement() -> N
     a.serve([said("kiosk-1", 1), said("kiosk-2", 1)], (), [said("kiosk-1", 1)])
     tallies = a.dispatcher.tallies
     assert sum(tallies.acknowledge.counts) == 3 == tallies.messages and tallies.core_seconds > 0
+
+
+def test_what_no_device_should_send_is_taken_and_counted() -> None:
+    a = around()
+    second = [said("kiosk-1", 1)] * (FLOOD + 3)
+    a.serve(second, [said("kiosk-1", 1, at_ms=MORNING + 1000)._replace(retain=True)])
+    tallies = a.dispatcher.tallies
+    assert tallies.unusual["flood"] == 3 and tallies.unusual["retained"] == 1
+    assert len(a.results("kiosk-1")) == FLOOD + 4, "none is dropped"
+
+
+def test_an_event_for_a_hall_that_is_not_ours_is_a_hole_in_the_rules() -> None:
+    a = around()
+    a.serve([said("kiosk-1", 1, hall="h9"), said("kiosk-9", 1), said("kiosk-1", 1)])
+    assert a.dispatcher.tallies.wrong_hall == 1 and a.dispatcher.tallies.rejected["identity"] == 2

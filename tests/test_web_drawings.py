@@ -8,6 +8,7 @@ from core.policy_parts import OptionSetPart
 from core.state import HallState
 from devices.pictures import STATUS
 from tests.halls import MIN, MORNING, Driven, opened
+from workers.vitals import Vitals
 from workers.web import drawings
 from workers.web.texts import OPTIONS
 
@@ -98,13 +99,23 @@ def test_the_pad_asks_with_the_levels_of_its_profile() -> None:
 
 def test_the_overview_adds_up() -> None:
     driven = at_work()
-    seen = drawings.overview(driven.state)
+    seen = drawings.overview(driven.state, Vitals(), driven.at_ms)
     assert seen.tickets == {"waiting": 4, "called": 2, "serving": 0, "held": 1, "missed": 0}
     assert seen.ended["taken"] == 8 == sum(seen.tickets.values()) + seen.ended["served"]
     assert seen.levels == [0, 1, 0, 0, 0] and seen.cases == 1 and seen.evaluations["submitted"] == 1
     assert seen.oldest_ms > MORNING and [one.status for one in seen.counters] == ["calling", "idle", "calling"]
     assert {one.status for one in seen.counters} <= set(STATUS.values())
     assert len(seen.devices) == len(driven.state.devices)
+    assert not any(one.suspect or one.clock_ms for one in seen.devices)
+
+
+def test_the_overview_names_who_is_suspect_and_whose_clock_is_off() -> None:
+    driven, vitals = opened(), Vitals()
+    vitals.mistaken("kiosk-1", MORNING, grave=True)
+    vitals.stamped("ev-1", -180_000)
+    seen = {one.device: one for one in drawings.overview(driven.state, vitals, MORNING).devices}
+    assert [name for name, one in seen.items() if one.suspect] == ["kiosk-1"]
+    assert {name: one.clock_ms for name, one in seen.items() if one.clock_ms} == {"ev-1": -180_000}
 
 
 def test_the_reasons_are_those_of_the_set_the_same_for_every_level() -> None:
@@ -124,7 +135,7 @@ def test_no_picture_knows_a_person_and_equal_states_give_equal_pictures(page: st
             "board": drawings.board(state, ""),
             "console": drawings.console(state, state.devices["caller-2"]),
             "pad": drawings.pad(state, state.devices["ev-2"], ""),
-            "overview": drawings.overview(state),
+            "overview": drawings.overview(state, Vitals(), MORNING),
         }
         return msgspec.json.encode(made[page])
 

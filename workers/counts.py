@@ -38,7 +38,7 @@ class HallCounts:
         self.histograms: dict[str, dict[Labels, Buckets]] = {
             n: {} for n, one in COUNTED.items() if one.type == HISTOGRAM
         }
-        self._steps: list[tuple[str, Labels]] = []
+        self._steps: list[tuple[str, Labels, int]] = []
         self._seen: list[tuple[str, Labels, float]] = []
         self._moved: list[tuple[int, str, int]] = []
         self._since_ms: dict[int, int] = {}  # counter -> until when its time has been counted
@@ -63,9 +63,9 @@ class HallCounts:
         if noted is not None:
             noted(self, fact, at_ms)
 
-    def add(self, name: str, *labels: str) -> None:
-        """One more."""
-        self._steps.append((name, labels))
+    def add(self, name: str, *labels: str, times: int = 1) -> None:
+        """So many more."""
+        self._steps.append((name, labels, times))
 
     def see(self, name: str, seconds: float, *labels: str) -> None:
         """An observation."""
@@ -93,8 +93,8 @@ class HallCounts:
         """Everything noted is durable."""
         if self._steps:
             totals = self.totals
-            for name, labels in self._steps:
-                totals[name][labels] += 1.0
+            for name, labels, times in self._steps:
+                totals[name][labels] += times
             self._steps.clear()
         if self._seen:
             for name, labels, value in self._seen:

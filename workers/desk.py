@@ -27,6 +27,7 @@ from workers.counts import HallCounts
 from workers.ports import Letter, Outgoing, Part, Row
 from workers.tallies import Tallies
 from workers.views import Touched
+from workers.vitals import Vitals
 
 NOBODY: Final = ("", "", 0)
 LETTER_MAX: Final = 1024
@@ -38,6 +39,7 @@ SOURCES_MAX: Final = 10_000
 MINUTE_MS: Final = 60_000
 RESULTS_BYTES: Final = 180  # at most, of one result: so many fit 16 KiB
 RESULTS_MAX: Final = wire.MAX_PAYLOAD // RESULTS_BYTES
+GRAVE: Final = (Refusal.SEQ_REUSED, Refusal.PERSONAL_DATA)  # one of these and the device is suspect
 
 
 _ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
@@ -65,6 +67,7 @@ class Desk:
         "since_snapshot",
         "tallies",
         "touched",
+        "vitals",
     )
 
     def __init__(self, hall: Hall, tallies: Tallies) -> None:
@@ -72,6 +75,7 @@ class Desk:
         self.tallies = tallies
         self.audit = Audit()
         self.counts = HallCounts(hall.state)
+        self.vitals = Vitals()
         self.pressed: dict[int, int] = {}  # counter -> when its call was received, until its screen is drawn
         self.since_snapshot = 0
         self.touched: Touched | None = None  # where the rows of its tables are looked after
@@ -111,13 +115,25 @@ class Desk:
         state = self.hall.state
         if at_ms < state.at_ms or state.deadlines.first_ms() <= at_ms:
             at_ms = self.advance(at_ms)
-        for one in wire.decode(payload, device):
+        events = wire.decode(payload, device)
+        self._stamped(events[0], device, at_ms)
+        for one in events:
             if one.cause is not None and telling(one.cause.boot):
                 self._bad(wire.Bad(Refusal.PERSONAL_DATA, "personal_data"), device, topic, payload, at_ms)
             elif isinstance(one, wire.Heard):
                 self._heard(one, topic, payload, at_ms)
             else:
                 self._bad(one, device, topic, payload, at_ms)
+
+    def _stamped(self, first: wire.Heard | wire.Bad, device: str, at_ms: int) -> None:
+        """The clock of the device, once a message; 0: it says none."""
+        sent_ms = first.sent_ms if isinstance(first, wire.Heard) else 0
+        if sent_ms and self.vitals.stamped(device, at_ms - sent_ms):
+            self.tallies.clock_skewed += 1
+
+    def _reject(self, counted: str, device: str, at_ms: int, reason: str) -> None:
+        self.tallies.reject(counted)
+        self.vitals.mistaken(device, at_ms, grave=reason in GRAVE)
 
     def submit(self, device: str, payload: bytes, at_ms: int) -> wire.Result | None:
         """As `event` for one event of a page: its answer is handed back, not published. None: no seq could be read."""
@@ -146,9 +162,12 @@ class Desk:
         if isinstance(said, wire.Bad):
             return self._bad(said, device, topic, payload, at_ms)
         if said.state in ("lost", "closed"):
-            self.ask(c.LoseDevice(device, said.boot, said.link), at_ms)
+            there = self.hall.state.devices[device].state in (DeviceState.ONLINE, DeviceState.DEGRADED)
+            if not self.ask(c.LoseDevice(device, said.boot, said.link), at_ms) and there:
+                self.tallies.unusual["stale_will"] += 1
         else:
-            self.ask(c.HelloDevice(device, said.boot, said.link, said.fw, said.profile, said.faults), at_ms)
+            faults = said.faults or (("degraded",) if said.state == "degraded" else ())
+            self.ask(c.HelloDevice(device, said.boot, said.link, said.fw, said.profile, faults), at_ms)
         return None
 
     def _heard(self, heard: wire.Heard, topic: str, payload: bytes, at_ms: int) -> None:
@@ -158,9 +177,11 @@ class Desk:
             return self._known(answer, cause, c.TYPE_OF[type(command)], topic, payload, at_ms)
         known = hall.state.devices[cause.device]
         if type(command) not in ALLOWED.get(known.kind, ()):
-            self.tallies.reject("identity")
+            self._reject("identity", cause.device, at_ms, Refusal.FORBIDDEN)
             facts = hall.refuse(command, Refusal.FORBIDDEN, cause.device)
         else:
+            if heard.age_ms and not 0 <= heard.age_ms <= at_ms - hall.state.day_start_ms:
+                self.tallies.clock_skewed += 1  # what it says is cut where it is used
             if heard.age_ms and type(command) is c.TakeTicket and command.number:
                 command = msgspec.structs.replace(command, happened_ms=max(1, at_ms - heard.age_ms))
             if type(command) is c.TakeTicket and 0 < command.replaces < cause.seq:
@@ -185,7 +206,7 @@ class Desk:
 
     def _bad(self, bad: wire.Bad, device: str, topic: str, payload: bytes, at_ms: int) -> None:
         """Counted, answered where there is somebody to answer, kept where a person could make sense of it."""
-        self.tallies.reject(bad.counted)
+        self._reject(bad.counted, device, at_ms, bad.reason)
         self._keep(topic, bad.reason, payload, at_ms, device, secret=bad.counted == "personal_data")
         if bad.cause is None:
             return self._fault(device, bad.reason, at_ms)
@@ -204,7 +225,7 @@ class Desk:
         if answer.reason is Refusal.SEQ_OLD:
             self._keep(topic, answer.reason, payload, at_ms, cause.device, most=wire.MAX_PAYLOAD)
         else:
-            self.tallies.reject("identity")
+            self._reject("identity", cause.device, at_ms, answer.reason)
         self._record(self.hall.refuse_type(kind, answer.reason), at_ms, cause)
         return self._answer(cause, wire.result_of(cause.seq, answer))
 
@@ -229,8 +250,12 @@ class Desk:
     # Facts and answers.
 
     def _record(self, facts: list[Fact], at_ms: int, cause: Cause) -> None:
+        given_up = self.hall.state.given_up
         for fact in facts:
             self._fold(fact, at_ms, cause)
+        skipped = self.hall.state.given_up - given_up
+        if skipped and cause.device in self.hall.state.devices:
+            self.counts.add("device_gaps", self.hall.state.devices[cause.device].kind, times=skipped)
 
     def _fold(self, fact: Fact, at_ms: int, cause: Cause | None) -> None:
         """Evolve, react, one row."""

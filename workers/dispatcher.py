@@ -23,6 +23,8 @@ from workers.tallies import Tallies
 
 ROUTES_MAX: Final = 100_000
 SWEEP_MS: Final = 50
+FLOOD: Final = 200  # messages a second of one topic; above it they are counted, and handled all the same
+SECOND_MS: Final = 1000
 
 
 class Upkeep(Protocol):
@@ -34,10 +36,18 @@ class Upkeep(Protocol):
 class Route:
     """Where a topic leads; remembered, since topics come again and again."""
 
-    __slots__ = ("desk", "device", "leaf")
+    __slots__ = ("count", "desk", "device", "leaf", "since_ms")
 
     def __init__(self, desk: Desk | None, device: str, leaf: str) -> None:
         self.desk, self.device, self.leaf = desk, device, leaf
+        self.count = self.since_ms = 0  # messages of this second
+
+    def flooded(self, at_ms: int) -> bool:
+        """One more; whether it is one too many."""
+        if at_ms - self.since_ms >= SECOND_MS:
+            self.since_ms, self.count = at_ms, 0
+        self.count += 1
+        return self.count > FLOOD
 
 
 class Dispatcher:
@@ -123,16 +133,18 @@ class Dispatcher:
     def fold(self, batch: Sequence[Input]) -> tuple[list[Part], list[Outgoing]]:
         """Decide and evolve a whole batch. No await inside. The second list is for devices of no hall of ours."""
         told: list[Outgoing] = []
-        touched = self._touched
+        touched, unusual = self._touched, self.tallies.unusual
         self._sweep(batch)
         for one in batch:
             route = self._routes.get(one.topic) or self._route(one.topic)
             desk = route.desk
+            unusual["flood"] += route.flooded(one.at_ms)
             if desk is None:
                 told += self._astray(route, one)
                 continue
             touched[desk.hall.state.hall] = desk
             if route.leaf == topics.EVENT:
+                unusual["retained"] += one.retain
                 if desk.knows(route.device):
                     desk.event(route.device, one.topic, one.payload, one.at_ms)
                 else:
@@ -189,6 +201,7 @@ class Dispatcher:
     def _astray(self, route: Route, one: Input) -> list[Outgoing]:
         """No hall of ours: a letter, and `keep` for a device that can hear it. The link's own probe is neither."""
         if route.leaf == topics.EVENT:
+            self.tallies.wrong_hall += 1
             return self._nowhere.stranger(route.device, Refusal.WRONG_HALL, one.topic, one.payload, one.at_ms)
         if route.leaf:
             self.tallies.reject("identity")

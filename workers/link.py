@@ -283,6 +283,7 @@ class Link(Connection):
     def _overfull(self) -> bool:
         """QoS 0 beyond the bound is dropped: its sender asked for no promise."""
         full = self._inbox.level() >= self.settings.inbox_max
+        self.stats.unpromised += 1
         self.stats.dropped += full
         return full
 

@@ -50,12 +50,15 @@ class LinkStats:
         "session_lost",
         "sessions",
         "unacked",
+        "unpromised",
     )
 
     def __init__(self) -> None:
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self.sessions = self.session_lost = self.refused = self.protocol_errors = 0  # refused: by CONNACK or SUBACK
-        self.redelivered = self.puback_failures = self.dropped = self.unacked = 0
+        self.redelivered = self.puback_failures = self.dropped = self.unpromised = self.unacked = (
+            0  # the last but one: at QoS 0
+        )
         self.connected = self.paused = False
         self.paused_s = 0.0
         self.last_error = ""

@@ -17,7 +17,7 @@ from core.rules_watch import LIMITS
 from core.ticket import OPEN
 from devices.profiles import ALLOWED
 from workers.logs import LEVELS
-from workers.tallies import ACKNOWLEDGE, BATCH, BUCKETS, PRESS, REASONS
+from workers.tallies import ACKNOWLEDGE, BATCH, BUCKETS, PRESS, REASONS, UNUSUAL
 
 COUNTER, GAUGE, HISTOGRAM = "counter", "gauge", "histogram"
 ALL: Final = "all"
@@ -90,6 +90,8 @@ PROCESS: Final[dict[str, Name]] = {
     "link_messages": Name(COUNTER, "Messages in and out.", DIRECTION),
     "link_bytes": Name(COUNTER, "Bytes in and out.", DIRECTION),
     "wire_rejected": Name(COUNTER, "Inputs that are no command of ours.", {"reason": REASONS}),
+    "wire_unusual": Name(COUNTER, "Taken as usual, though no device should send so.", {"reason": UNUSUAL}),
+    "wire_wrong_hall": Name(COUNTER, "Events for a hall that is not ours: a hole in the rules of the broker."),
     "commands": Name(COUNTER, "Commands of devices and pages, decided.", {"kind": tuple(TYPE_OF.values())}),
     "facts": Name(COUNTER, "Durable facts.", {"kind": tuple(fact.__name__ for fact in KINDS.values())}),
     "refused": Name(COUNTER, "Refused facts.", {"reason": tuple(map(str, Refusal))}),
@@ -129,6 +131,7 @@ PROCESS: Final[dict[str, Name]] = {
     "outbox_lost": Name(COUNTER, "Refused by the broker.", {"reason": ("not_authorized", "other")}),
     "outbox_replaced": Name(COUNTER, "Pictures that a newer one replaced before they were sent."),
     "clock_clamped": Name(COUNTER, "Stamps held back, so that time does not run backwards."),
+    "device_clock_skew": Name(COUNTER, "Messages of devices whose stamp or age cannot be true."),
     "http_requests": Name(COUNTER, "Requests, by class of their status.", {"route": ROUTES, "class": CLASSES}),
     "http_seconds": Name(COUNTER, "Time of requests.", {"route": ROUTES}),
     "http_refused": Name(COUNTER, "Requests refused.", {"reason": REFUSED_PAGES}),
@@ -162,6 +165,8 @@ STANDING: Final[dict[str, Name]] = {  # read from the state when asked
     "zone_seats": Name(GAUGE, "Seats of the zone.", {"hall": (), "zone": ()}),
     "zone_people": Name(GAUGE, "People in the zone, as last counted; 0: never.", {"hall": (), "zone": ()}),
     "devices": Name(GAUGE, "Devices.", OF_DEVICES | {"state": DEVICE_STATES}),
+    "devices_suspect": Name(GAUGE, "Devices rejected too often or too gravely within the hour.", OF_HALL),
+    "device_clock_skew_seconds": Name(GAUGE, "Worst clock of a device, beyond two minutes; 0: all are right.", OF_HALL),
     "cases_open": Name(GAUGE, "Open cases.", OF_CASES),
     "cases_overdue": Name(GAUGE, "Open cases whose stage was not done in time.", OF_CASES | {"stage": STAGES}),
     "case_oldest_seconds": Name(GAUGE, "Age of the oldest open case.", OF_CASES),
@@ -211,6 +216,7 @@ COUNTED: Final[dict[str, Name]] = {  # fed by durable facts, from the start of t
     "findings": Name(COUNTER, "Findings raised.", OF_HALL | {"rule": FINDINGS}),
     "probe_failures": Name(COUNTER, "Synthetic ratings that could not be given.", OF_HALL | {"profile": ()}),
     "device_restarts": Name(COUNTER, "Devices that came back with another boot.", OF_DEVICES),
+    "device_gaps": Name(COUNTER, "Numbers that devices skipped and that were given up.", OF_DEVICES),
     "device_resent": Name(COUNTER, "Messages of devices that were known already.", OF_DEVICES),
     "device_faults": Name(COUNTER, "Faults that devices reported.", OF_DEVICES),
     "prints": Name(COUNTER, "Slips.", {"hall": (), "result": PRINTS}),

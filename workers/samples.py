@@ -107,6 +107,8 @@ def _of_link(s: Sources) -> Samples:
     yield "link_messages", ("out",), stats.messages_out
     yield "link_bytes", ("in",), stats.bytes_in
     yield "link_bytes", ("out",), stats.bytes_out
+    for reason, count in (s.tallies.unusual | {"qos0": stats.unpromised}).items():
+        yield "wire_unusual", (reason,), count
     yield "inbox_depth", (), s.link.depth()
     yield "inbox_limit", (), s.inbox_max
 
@@ -114,6 +116,7 @@ def _of_link(s: Sources) -> Samples:
 def _of_core(tallies: Tallies) -> Samples:
     for reason, count in tallies.rejected.items():
         yield "wire_rejected", (reason,), count
+    yield "wire_wrong_hall", (), tallies.wrong_hall
     for command, count in tallies.commands.items():
         yield "commands", (command,), count
     for kind, fact in KINDS.items():
@@ -123,6 +126,7 @@ def _of_core(tallies: Tallies) -> Samples:
     yield "duplicates", (), tallies.duplicates
     yield "core_seconds", (), tallies.core_seconds
     yield "clock_clamped", (), tallies.clock_clamped
+    yield "device_clock_skew", (), tallies.clock_skewed
 
 
 def _of_journal(s: Sources) -> Samples:
@@ -251,6 +255,8 @@ def of_hall(desk: Desk, seen: Look, now_ms: int) -> Iterator[tuple[str, Labels, 
         yield "oldest_wait_seconds", (service,), seen.oldest_s[service]
     yield from _of_counters(state)
     yield from _of_devices(state)
+    yield "devices_suspect", (), len(desk.vitals.suspects(now_ms))
+    yield "device_clock_skew_seconds", (), desk.vitals.worst_skew_ms() / 1000
     yield from _of_zones(state, seen)
     yield from _of_cases(state, now_ms)
     yield from _of_ratings(state)

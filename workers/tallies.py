@@ -14,6 +14,7 @@ ACKNOWLEDGE: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 5.0)
 PRESS: Final = (0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0)
 BATCH: Final = (1.0, 5.0, 10.0, 50.0, 100.0, 250.0, 500.0, 1000.0)
 REASONS: Final = ("syntax", "schema", "unknown_kind", "size", "topic", "identity", "personal_data")
+UNUSUAL: Final = ("qos0", "retained", "stale_will", "flood")
 
 
 class Buckets:
@@ -45,6 +46,7 @@ class Tallies:
         "acknowledge",
         "batch",
         "clock_clamped",
+        "clock_skewed",
         "commands",
         "commit",
         "core_seconds",
@@ -57,6 +59,8 @@ class Tallies:
         "retries",
         "snapshot_s",
         "snapshots",
+        "unusual",
+        "wrong_hall",
     )
 
     def __init__(self) -> None:
@@ -68,6 +72,9 @@ class Tallies:
         self.retries: dict[str, int] = {"SQLITE_FULL": 0, "SQLITE_BUSY": 0}
         self.duplicates = 0
         self.clock_clamped = 0
+        self.clock_skewed = 0
+        self.unusual: dict[str, int] = dict.fromkeys(UNUSUAL, 0)  # of these `qos0` is counted by the link
+        self.wrong_hall = 0
         self.snapshots = 0
         self.snapshot_s = 0.0  # unix time of the last
         self.core_seconds = 0.0

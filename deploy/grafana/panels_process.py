@@ -49,6 +49,23 @@ DEVICES: Final = Board(
         ),
         Panel("Restarts per hour 重启", SERIES, "short", ((grown("device_restarts", H, "kind", "1h"), "{{kind}}"),)),
         Panel("Resent per 15 min 重发", SERIES, "short", ((grown("device_resent", H, "kind"), "{{kind}}"),)),
+        Panel(
+            "Numbers given up per hour 缺号", SERIES, "short", ((grown("device_gaps", H, "kind", "1h"), "{{kind}}"),)
+        ),
+        Panel(
+            "Suspect 可疑",
+            STAT,
+            "short",
+            ((f"sum by (hall) (jiaohao_devices_suspect{{{H}}})", "{{hall}}"),),
+            limit=1,
+        ),
+        Panel(
+            "Clocks 设备时钟",
+            SERIES,
+            "s",
+            ((f"max by (hall) (jiaohao_device_clock_skew_seconds{{{H}}})", "{{hall}}"),),
+            limit=120,
+        ),
         Panel("Faults per hour 故障", SERIES, "short", ((grown("device_faults", H, "kind", "1h"), "{{kind}}"),)),
         Panel(
             "Calls shown or spoken per 15 min 播报",

@@ -14,6 +14,7 @@ from core.policy import CounterPart, Names, Policy
 from core.state import HallState
 from core.ticket import State, Ticket
 from devices import pictures
+from workers.vitals import Vitals
 from workers.web.texts import OPTIONS
 
 LINES: Final = 9  # the current call and the last 8
@@ -111,6 +112,8 @@ class Thing(Struct, frozen=True):
     counter: int
     state: str
     faults: tuple[str, ...]
+    suspect: bool = False
+    clock_ms: int = 0  # its clock is so far behind, if that is too far
 
 
 class Overview(Struct, frozen=True):
@@ -244,7 +247,7 @@ def rated_at(state: HallState, device: Device) -> tuple[int, int] | None:
     return (found.call, found.due_ms) if found is not None and found.state is EvaluationState.OPENED else None
 
 
-def overview(state: HallState) -> Overview:
+def overview(state: HallState, vitals: Vitals, now_ms: int) -> Overview:
     """O(tickets of the day + open ratings)."""
     by_state = {one.name.lower(): 0 for one in EvaluationState}
     levels = [0] * 5
@@ -252,7 +255,7 @@ def overview(state: HallState) -> Overview:
         by_state[evaluation.state.name.lower()] += 1
         if evaluation.level:
             levels[evaluation.level - 1] += 1
-    tally = state.tally
+    tally, suspects = state.tally, vitals.suspects(now_ms)
     return Overview(
         hall=state.hall,
         tz=rules(state).hall.tz,
@@ -268,7 +271,15 @@ def overview(state: HallState) -> Overview:
         rows=rows(state),
         counters=[_seat(state, one) for one in state.counters.values()],
         devices=[
-            Thing(one.device, one.kind, one.counter, one.state.name.lower(), one.faults)
+            Thing(
+                one.device,
+                one.kind,
+                one.counter,
+                one.state.name.lower(),
+                one.faults,
+                one.device in suspects,
+                vitals.skew_ms(one.device),
+            )
             for one in state.devices.values()
         ],
     )

@@ -148,7 +148,7 @@ class Site:
         if topic.page == "board":
             return drawings.board(state, topic.name)
         if topic.page == "ops":
-            return drawings.overview(state)
+            return drawings.overview(state, self._desks[topic.hall].vitals, self.now_ms())
         if topic.page == "cases":
             return casework.desk(state)
         if topic.page == "guide":

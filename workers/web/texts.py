@@ -242,6 +242,8 @@ _PAIRS: Final[dict[str, tuple[str, str]]] = {
     "device.offline": ("离线", "offline"),
     "device.quarantined": ("隔离", "quarantined"),
     "device.retired": ("停用", "retired"),
+    "device.suspect": ("可疑", "suspect"),
+    "device.clock": ("时钟偏差 {n} 分钟", "clock off by {n} min"),
     "minutes": ("{n} 分钟", "{n} min"),
     "seconds": ("{n} 秒", "{n} s"),
     # Errors of the pages.

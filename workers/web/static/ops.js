@@ -71,6 +71,7 @@ async function readiness() {
   const checks = answer ? await answer.json().catch(() => ({})) : {};
   set("#ready", Object.entries(checks).map(([key, holds]) => `${holds ? "✓" : "✗"} ${key}`).join("  "));
 }
+const faults = (one) => [...one.faults, ...(one.suspect ? [t("device.suspect")] : []), ...(one.clock_ms ? [t("device.clock", { n: Math.round(Math.abs(one.clock_ms) / 60_000) })] : [])].join(" · ");
 const tile = (key, value) => el("div", { class: "tile" }, t(key), el("b", { "data-tile": key, text: value }));
 function draw(o) {
   const first = !zone;
@@ -84,7 +85,7 @@ function draw(o) {
   fill($("#tiles"), figures, () => figures.map(([key, value]) => tile(key, value)));
   fill($("#counters"), [o.counters, Math.floor(hallNow() / 60_000)], () => o.counters.map((one) => el("tr", {}, el("td", { text: one.counter }), el("td", { text: t(`status.${one.status}`) }), el("td", { class: "number", text: one.number || "—" }), el("td", { text: one.staff || "—" }), el("td", { class: "n", text: one.since_ms ? duration(hallNow() - one.since_ms) : "" }))));
   fill($("#services"), o.rows, () => o.rows.map((one) => el("tr", {}, el("td", { text: name(one.name) }), el("td", { class: "n", text: one.waiting }))));
-  fill($("#devices"), o.devices, () => o.devices.map((one) => el("tr", {}, el("td", { text: one.device }), el("td", { text: one.kind }), el("td", { text: one.counter || "—" }), el("td", { class: ["offline", "degraded", "quarantined"].includes(one.state) ? "bad" : "", text: has(`device.${one.state}`) ? t(`device.${one.state}`) : one.state }), el("td", { text: one.faults.join(" ") }))));
+  fill($("#devices"), o.devices, () => o.devices.map((one) => el("tr", {}, el("td", { text: one.device }), el("td", { text: one.kind }), el("td", { text: one.counter || "—" }), el("td", { class: ["offline", "degraded", "quarantined"].includes(one.state) ? "bad" : "", text: has(`device.${one.state}`) ? t(`device.${one.state}`) : one.state }), el("td", { class: one.suspect || one.clock_ms ? "bad" : "", text: faults(one) }))));
   bars($("#chart-levels"), t("ops.levels"), o.levels.toReversed());
 }
 $("#out").append(logoutButton());
