@@ -43,9 +43,10 @@ V = TypeVar("V")
 
 
 class Faults(Struct, frozen=True):
-    """What goes wrong with devices: a share of messages sent again, times a device and day."""
+    """What goes wrong with devices: a share of messages sent again, of slips that do not come out; times a day."""
 
     resend: float = 0.01
+    paper_out: float = 0.002
     reboots_day: float = 1.0
     drops_day: float = 1.0
 
@@ -160,6 +161,7 @@ class Unit:
         self.up = False
         self.on_body: Callable[[bytes], None] | None = None
         self.on_order: Callable[[wire.Message], Awaitable[None]] | None = None
+        self.on_new: Callable[[Device], None] | None = None
 
     def _new(self, outbox: MemoryOutbox) -> Device:
         floor, part = self.floor, self.part
@@ -201,6 +203,8 @@ class Unit:
             await self.floor.sleep(OFF_MS)
             keeps = self.part.kind in ("kiosk", "self_service", "voice")
             self.device = self._new(device.outbox if keeps else MemoryOutbox())
+            if self.on_new is not None:
+                self.on_new(self.device)
 
     async def _obey(self, device: Device) -> None:
         if self.on_order is not None:
@@ -231,9 +235,13 @@ class Unit:
             answer = self.device.post(command)
         except OutboxFull:
             return None
+        self.may_repeat()
+        return answer
+
+    def may_repeat(self) -> None:
+        """Some messages are sent twice."""
         if self.rng.random() < self.floor.faults.resend:
             asyncio.get_running_loop().call_later(self.rng.uniform(0.001, 0.02), self.device.resend)
-        return answer
 
     async def say(self, command: c.Command | wire.Rate) -> wire.Result | None:
         """The answer of the hall; None when the device went off before it came: look at the screen."""

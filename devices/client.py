@@ -115,7 +115,7 @@ class Device:
         self.skew_ms = 0
         """The hall's clock minus ours, by the last `ack` or `device.sync`."""
         self._url, self._v5, self._tls = urlsplit(url), v5, tls
-        self._now_ms, self._rng, self._observer = now_ms, rng, observer
+        self._now_ms, self._rng, self.observer = now_ms, rng, observer
         self._flight = Flight(self.outbox, timing, now_ms, self.counts)
         self._pictures = Pictures(self.counts, on_screen)
         self._orders = Orders(self.counts, self._sync)
@@ -377,8 +377,8 @@ class Device:
         ack = _ACK.decode(payload)
         self.skew_ms = ack.now_ms - self._now_ms()
         for entry, result in self._flight.answered(ack):
-            if self._observer is not None:
-                self._observer(self.device, entry.boot, entry.seq, _TYPE.decode(entry.body).type, result)
+            if self.observer is not None:
+                self.observer(self.device, entry.boot, entry.seq, _TYPE.decode(entry.body).type, result)
         self._stir.set()
 
     def _sync(self, order: wire.DeviceSync) -> None:

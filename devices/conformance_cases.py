@@ -125,10 +125,13 @@ async def c07(stage: Stage) -> None:
             return {"refused": "seq_reused"}
         return granted(event) if event.key != refused[0].key else {"refused": "seq_reused"}
 
+    def others() -> list[Sending]:
+        return [one for one in stage.core.sendings if one.key[0] != event.key[0] and one.key not in known]
+
     stage.core.answer, known = answer, set(stage.core.seen())
     event = await stage.event()
-    later = await stage.fresh({*known, event.key}, stage.limits.answer, "`seq_reused` was not answered by a new boot")
-    need(later.key[0] != event.key[0], f"{later.key} is not under a new boot")
+    need(await stage.core.until(lambda: bool(others()), stage.limits.answer), "`seq_reused`, and no new boot")
+    later = others()[0]
     need(later.key[1] == 1, f"a new boot begins with seq {later.key[1]}")
     need(later.body == event.body, "another body under the new boot")
     await stage.released()

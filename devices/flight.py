@@ -195,7 +195,11 @@ class Flight:
     def _new_boot(self, lost: list[Entry]) -> None:
         """Under a new boot goes what the hall has refused to know, and what was never sent."""
         old = {entry.key for entry in lost}
-        moved = [entry for entry in self.outbox.entries() if entry.key in old or entry.key not in self._sendings]
+        moved = [
+            _of_no_other(entry)
+            for entry in self.outbox.entries()
+            if entry.key in old or entry.key not in self._sendings
+        ]
         for before, after in zip(moved, self.outbox.redraw(moved), strict=True):
             self._under_way.pop(before.key, None)
             self._sendings.pop(before.key, None)
@@ -212,6 +216,12 @@ class Flight:
             if not future.done():
                 future.set_exception(over)
         self._futures.clear()
+
+
+def _of_no_other(entry: Entry) -> Entry:
+    """`replaces` names a seq of the counter that is lost; under another it would name somebody else's take."""
+    body = msgspec.json.decode(entry.body)
+    return msgspec.structs.replace(entry, body=_JSON.encode(body | {"replaces": 0})) if body.get("replaces") else entry
 
 
 def _heard_of(future: "asyncio.Future[Any]") -> None:

@@ -18,6 +18,7 @@ CREATE TABLE IF NOT EXISTS life (one INTEGER PRIMARY KEY CHECK (one = 1), boot T
   link INTEGER NOT NULL) STRICT;
 CREATE TABLE IF NOT EXISTS event (boot TEXT NOT NULL, seq INTEGER NOT NULL, place INTEGER NOT NULL, body BLOB NOT NULL,
   born_ms INTEGER NOT NULL, PRIMARY KEY (boot, seq)) STRICT;
+CREATE TABLE IF NOT EXISTS own (one INTEGER PRIMARY KEY CHECK (one = 1), drawn INTEGER NOT NULL) STRICT;
 """
 
 Key = tuple[str, int]
@@ -54,7 +55,7 @@ class MemoryOutbox:
         self.recalled = False
         """Whether the boot was read back from storage: only then can the counter behind it be an old one."""
         self._limit = limit
-        self._seq = self._link = self._place = 0
+        self._seq = self._link = self._place = self._drawn = 0
         self._entries: dict[Key, Entry] = {}
 
     def __len__(self) -> int:
@@ -69,6 +70,17 @@ class MemoryOutbox:
         self._seq, self._place = entry.seq, entry.place
         self._entries[entry.key] = entry
         return entry
+
+    @property
+    def newest(self) -> Key:
+        """Of the event that was put last, in this life of the counter."""
+        return self.boot, self._seq
+
+    def draw(self, limit: int) -> int:
+        """The next number of the device's own range, 1 to `limit`, then from the start again. Kept, like all here."""
+        self._drawn = self._drawn % limit + 1
+        self._drew()
+        return self._drawn
 
     def get(self, key: Key) -> Entry | None:
         """The event, if it still waits."""
@@ -118,6 +130,7 @@ class MemoryOutbox:
     def _settled(self, keys: list[Key]) -> None: ...
     def _redrawn(self, old: list[Entry], new: list[Entry]) -> None: ...
     def _linked(self) -> None: ...
+    def _drew(self) -> None: ...
 
 
 class SqliteOutbox(MemoryOutbox):
@@ -144,6 +157,8 @@ class SqliteOutbox(MemoryOutbox):
         else:
             self.boot, self._seq, self._link = kept
             self.recalled = True
+        drawn = run("SELECT drawn FROM own").fetchone()
+        self._drawn = drawn[0] if drawn is not None else 0
         for row in run("SELECT boot, seq, place, body, born_ms FROM event ORDER BY place"):
             entry = Entry(*row)
             self._entries[entry.key] = entry
@@ -169,6 +184,9 @@ class SqliteOutbox(MemoryOutbox):
 
     def _linked(self) -> None:
         self._db.execute("UPDATE life SET link = ?", (self._link,))
+
+    def _drew(self) -> None:
+        self._db.execute("INSERT OR REPLACE INTO own VALUES (1, ?)", (self._drawn,))
 
     def close(self) -> None:
         """Lets go of the file."""

@@ -33,19 +33,17 @@ from core.policy import (
     ZonePart,
     parse,
 )
-from devices import people, wire
-from devices.clerk import HASTE, Clerk, Faults, Floor, Unit, remember
+from devices import wire
+from devices.clerk import HASTE, Clerk, Faults, Floor, Unit
 from devices.flight import Timing, wall_ms
-from devices.people import Habits, Person
+from devices.people import Habits
 from devices.pictures import BoardPicture, EvaluatorPicture
+from devices.visitors import Door
 
 START_S: Final = 15.0
 DRAIN_S: Final = 15.0
 QUIET_S: Final = 1.5  # pictures that only count people are drawn at most once a second
-QUEUE_MAX: Final = 500  # before one kiosk; more turn round at the door, counted
-TRIES: Final = 3
 SPEAKING_MS: Final = 4_000
-CHANGE_ONE_S_MIND_MS: Final = 2_000
 ZONE: Final = "w1"
 COUNT_GAP_MS: Final = 10_000  # a people counter says a change, at most so often
 _EVALUATOR: Final = msgspec.json.Decoder(EvaluatorPicture)
@@ -87,9 +85,8 @@ class Simulator:
         kiosks = [part for part in policy.devices if part.kind in ("kiosk", "self_service")]
         usual = Habits(visits_day=120 * len(policy.counters), kiosks=max(1, len(kiosks)))
         self.floor.habits, self.floor.faults, self.floor.timing = habits or usual, faults, timing
-        self.floor.comes_back = self._comes_back
         self.units = {part.id: Unit(self.floor, part) for part in policy.devices}
-        self._kiosks = [(self.units[part.id], asyncio.Queue[Person](QUEUE_MAX)) for part in kiosks]
+        self._door = Door(self.floor, [self.units[part.id] for part in kiosks], policy, self._in)
         self._shown_call: dict[str, int] = {}
         self._later: set[asyncio.TimerHandle] = set()
         self._ended = asyncio.Event()
@@ -147,9 +144,8 @@ class Simulator:
 
     def _parts(self) -> list[Coroutine[Any, Any, None]]:
         clerks = [Clerk(self.floor, unit).work() for unit in self.units.values() if unit.part.kind == "caller"]
-        kiosks = [self._kiosk(unit, queue) for unit, queue in self._kiosks]
         sensors = [self._count(unit) for unit in self.units.values() if unit.part.kind == "sensor"]
-        return [*clerks, *kiosks, *sensors, self._arrivals()]
+        return [*clerks, *sensors, *self._door.parts()]
 
     async def _arrived(self) -> None:
         """Until every device is connected; at most START_S, since a hall opens with what works."""
@@ -172,57 +168,6 @@ class Simulator:
     def unanswered(self) -> int:
         """Events that wait for an answer in all devices."""
         return sum(len(unit.device.outbox) for unit in self.units.values())
-
-    # Before the counters.
-
-    async def _arrivals(self) -> None:
-        floor, opened_ms = self.floor, self.floor.now_ms()
-        choice = people.offers([service.code for service in self.policy.services])
-        classes = [part.code for part in self.policy.classes]
-        for person in people.crowd(floor.rng("people"), floor.habits, choice, classes):
-            await floor.sleep(max(0, opened_ms + person.arrives_ms - floor.now_ms()))
-            floor.tally.arrivals += 1
-            if self._kiosks:
-                self._join(min((queue for _, queue in self._kiosks), key=lambda queue: queue.qsize()), person)
-
-    def _join(self, queue: asyncio.Queue[Person], person: Person) -> None:
-        try:
-            queue.put_nowait(person)
-            self.floor.inside += 1
-        except asyncio.QueueFull:
-            self.floor.tally.turned_away += 1
-
-    async def _kiosk(self, unit: Unit, queue: asyncio.Queue[Person]) -> None:
-        """One person after the other: press, slip, next."""
-        while True:
-            person = await queue.get()
-            await self._take(unit, person)
-            await self.floor.sleep(people.PRINT_MS)
-
-    async def _take(self, unit: Unit, person: Person) -> None:
-        ref = self.floor.person_ref(person)
-        command = c.TakeTicket(service=person.service, cls=person.cls, person_ref=ref, lang=person.lang)
-        for _ in range(TRIES):
-            answer = asyncio.ensure_future(unit.say(command))
-            if person.presses_twice:
-                await asyncio.sleep(0)
-                unit.post(command)
-            result = await answer
-            if result is not None and result.ok is not None:
-                self.floor.takes(person, result.ok.ticket, result.ok.number)
-                unit.post(c.ReportPrint(ticket=result.ok.ticket))
-                return
-            if result is not None and result.refused != "pressed_twice":
-                return self.floor.leaves(person)
-            await self.floor.sleep(CHANGE_ONE_S_MIND_MS)
-
-    def _comes_back(self, ticket: int, person: Person) -> None:
-        """A missed call: back at a kiosk some minutes later, and there this time."""
-        here = msgspec.structs.replace(person, shows_up=True)
-        remember(self.floor.known, ticket, here)
-        if self._kiosks:
-            unit = self._kiosks[ticket % len(self._kiosks)][0]
-            self._in(person.rating_ms + people.MINUTE_MS, partial(unit.post, c.RequeueTicket(ticket=ticket)))
 
     def _in(self, hall_ms: float, action: Callable[[], object]) -> None:
         """Later, by the hall's clock."""
@@ -289,6 +234,7 @@ _DESK: Final[tuple[tuple[str, Kind, str], ...]] = (
     ("screen", "counter_screen", ""),
     ("ev", "evaluator", "pad5"),
 )
+_OWN: Final = [f"Z{letter}" for letter in ascii_uppercase]  # no hall has services for so many prefixes
 _PREFIXES: Final = [a + b for a in ("", *ascii_uppercase) for b in ascii_uppercase]
 
 
@@ -306,8 +252,11 @@ def example_policy(
     numbers = range(1, counters + 1)
     codes = [f"s{at:02d}" for at in range(1, services + 1)]
     desks = [DevicePart(f"{name}-{no:02d}", kind, profile, no) for no in numbers for name, kind, profile in _DESK]
-    shared: list[tuple[Kind, int]] = [("kiosk", kiosks), ("board", boards), ("voice", voices)]
-    others = [DevicePart(f"{kind}-{at}", kind) for kind, many in shared for at in range(1, many + 1)]
+    others = [
+        DevicePart(f"kiosk-{at}", "kiosk", offline_prefix="".join(_OWN[at - 1 : at])) for at in range(1, kiosks + 1)
+    ]
+    shared: list[tuple[Kind, int]] = [("board", boards), ("voice", voices)]
+    others += [DevicePart(f"{kind}-{at}", kind) for kind, many in shared for at in range(1, many + 1)]
     others += [DevicePart(f"sensor-{at}", "sensor", zone=ZONE) for at in range(1, sensors + 1)]
     return Policy(
         version=1,

@@ -92,3 +92,12 @@ def test_a_message_holds_events_of_one_boot() -> None:
     assert [entry.key for entry in outbox.first(64)] == [entries[0].key, entries[1].key]
     outbox.settle([entries[0].key, entries[1].key])
     assert [entry.key for entry in outbox.first(64)] == [(outbox.boot, 1)]
+
+
+def test_own_numbers_go_round_and_on_over_a_restart(tmp_path: Path) -> None:
+    for outbox in (MemoryOutbox(), SqliteOutbox(tmp_path / "outbox.db")):
+        assert [outbox.draw(3) for _ in range(5)] == [1, 2, 3, 1, 2]
+        outbox.close()
+    again = SqliteOutbox(tmp_path / "outbox.db")
+    assert again.draw(3) == 3
+    again.close()

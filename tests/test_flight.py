@@ -131,3 +131,20 @@ def test_the_last_message_can_be_sent_again(sent: bool) -> None:
             assert way.payload() == b""
 
     within_a_loop(scenario)
+
+
+def test_under_a_new_boot_no_event_replaces_a_seq_of_the_old_one() -> None:
+    def scenario() -> None:
+        way = a_flight()
+        way.put(b'{"type":"ticket.take","service":"si","number":"X001","replaces":1}')
+        way.put(BEEP)
+        way.load()
+        way.payload()
+        lost = [wire.Result(seq, refused="seq_reused") for seq in (1, 2)]
+        way.answered(wire.Ack(way.outbox.boot, 0, lost))
+        way.load()
+        [first, second] = msgspec.json.decode(way.payload())
+        assert first["body"] == {"type": "ticket.take", "service": "si", "number": "X001", "replaces": 0}
+        assert second["body"] == msgspec.json.decode(BEEP)
+
+    within_a_loop(scenario)
