@@ -5,6 +5,8 @@ against a relay that says two things an event.
 """
 
 import argparse
+import os
+import statistics
 import sys
 from pathlib import Path
 from typing import Any, Final
@@ -38,6 +40,7 @@ class Run(msgspec.Struct):
     core_s: float = 0.0
     commit_s: float = 0.0
     published: int = 0
+    around_s: float = 0.0  # CPU of broker and generator
 
     @property
     def per_second(self) -> float:
@@ -48,6 +51,11 @@ class Run(msgspec.Struct):
     def cpu_us(self) -> float:
         """Microseconds of CPU a message."""
         return self.cpu_s / self.received * 1e6
+
+    @property
+    def around_us(self) -> float:
+        """Microseconds of CPU a message that broker and generator take beside the receiver."""
+        return self.around_s / self.received * 1e6
 
     def said(self) -> str:
         """For people."""
@@ -67,7 +75,8 @@ class Bench:
 
     def ours(self, broker: str, kind: str, batch_max: int) -> Run:
         """The product, or a part of it."""
-        with runs.workplace() as place, runs.broker(broker, place) as url:
+        spent: list[float] = []
+        with runs.workplace() as place, runs.broker(broker, place, spent=spent) as url:
             setup = Setup(
                 url,
                 str(place / "data"),
@@ -82,6 +91,7 @@ class Bench:
                 subject.ready()
                 load.tell("0")
                 found = runs.done(subject)
+                spent.append(runs.generated(load).cpu_s)
             self.wrong += Wrong(lost=max(0, self.count - found.received))
             if kind != "link":
                 self.wrong += runs.examine(place / "data", self.plan.causes, found.digests)
@@ -96,11 +106,13 @@ class Bench:
             found.core_s,
             found.commit_s,
             spoke,
+            sum(spent),
         )
 
     def theirs(self, broker: str, relay: bool) -> Run:
         """The baseline."""
-        with runs.workplace() as place, runs.broker(broker, place) as url:
+        spent: list[float] = []
+        with runs.workplace() as place, runs.broker(broker, place, spent=spent) as url:
             more = ["--relay"] if relay else []
             subject_ = runs.noop(url, self.count, *more, receive_max=RECEIVE_MAX[broker])
             with runs.generator(self._asked(url)) as load, subject_ as subject:
@@ -108,7 +120,9 @@ class Bench:
                 subject.ready()
                 load.tell("0")
                 found = runs.received(subject)
-        return Run(found.received, found.seconds, found.cpu_s, found.finished, published=found.published)
+                spent.append(runs.generated(load).cpu_s)
+        said = found.published
+        return Run(found.received, found.seconds, found.cpu_s, found.finished, published=said, around_s=sum(spent))
 
     def _asked(self, url: str) -> Asked:
         return Asked(url, str(self.file))
@@ -180,7 +194,20 @@ def _suite(options: Options, rest: list[str], name: str, kind: str, baseline: st
         "runs": {f"{key[0]}, batch_max {key[1]}": msgspec.to_builtins(value) for key, value in taken.items()},
         "wrong": msgspec.to_builtins(bench.wrong),
     }
-    return Report(name, gates, extra, [_row(key, found, baseline) for key, found in taken.items()])
+    rows = [_row(key, found, baseline) for key, found in taken.items()]
+    return Report(name, gates, extra, rows, [_ceiling(taken[MOSQUITTO, given.batch_max])])
+
+
+def _ceiling(found: list[tuple[Run, Run]]) -> str:
+    """What the cores give if nothing ever waits for anything: no way of doing things at the same time gets beyond."""
+    cores = os.cpu_count() or 1
+    rates = [cores / (mine.cpu_us + mine.around_us) * 1e6 for mine, _ in found]
+    at = statistics.median(rate / other.per_second for rate, (_, other) in zip(rates, found, strict=True))
+    mine = found[len(found) // 2][0]
+    return (
+        f"{cores} cores: ours {mine.cpu_us:.1f} us a message, broker and generator {mine.around_us:.1f}; with every "
+        f"core busy all the time that is {statistics.median(rates):,.0f}/s, {at:.2f} of the baseline"
+    )
 
 
 def _ratios(found: list[tuple[Run, Run]]) -> tuple[pairs.Ratio, pairs.Ratio]:

@@ -6,6 +6,7 @@ A subject prints `ready`, is told when to begin or to end by a line, and ends wi
 import asyncio
 import contextlib
 import getpass
+import os
 import shutil
 import socket
 import subprocess
@@ -65,8 +66,11 @@ class Wrong(msgspec.Struct, frozen=True):
 
 
 @contextmanager
-def broker(kind: str, directory: Path, *, held_max: int = 0) -> Iterator[str]:
-    """A fresh broker on a free loopback port. `held_max`: so many messages for who is away, above the shipped limit."""
+def broker(kind: str, directory: Path, *, held_max: int = 0, spent: list[float] | None = None) -> Iterator[str]:
+    """A fresh broker on a free loopback port. `held_max`: so many messages for who is away, above the shipped limit.
+
+    Its CPU seconds are added to `spent` at the end.
+    """
     port = free_port()
     command, text = [sys.executable, "-m", "workers.broker"], iotcore_toml(free_port(), port) + "\0"
     if kind == MOSQUITTO:
@@ -87,9 +91,19 @@ def broker(kind: str, directory: Path, *, held_max: int = 0) -> Iterator[str]:
             _listening(process, port)
             yield f"mqtt://{LOOPBACK}:{port}"
         finally:
+            if spent is not None:
+                spent.append(cpu_s(process.pid))
             with contextlib.suppress(BrokenPipeError):
                 process.stdin.close()  # type: ignore[union-attr]  # asked for
             process.kill()
+
+
+def cpu_s(pid: int) -> float:
+    """What a process has used, user and system, all threads; 0 when it is gone."""
+    with contextlib.suppress(OSError):
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+    return 0.0
 
 
 def _listening(process: Process, port: int) -> None:
