@@ -171,7 +171,7 @@ class Line:
         begin, ids = time.perf_counter_ns(), self.words
         parts = [Part(name, 0, some) for name, some in rows.items() if some]
         facts, numbers = Columns([], [], []), list[int]()
-        for name, n, some, _ in parts:
+        for name, n, some, *_ in parts:
             facts.halls.extend([name] * len(some))
             facts.ns.extend(range(n + 1, n + 1 + len(some)))
             facts.rows.extend(some)

@@ -110,7 +110,8 @@ def clocks_of(part: CasesPart, kind: str) -> Clocks:
 
 
 class Case(Struct, array_like=True, gc=False):
-    """One follow-up. Times UTC ms, 0: none. `staff`: the person concerned, who never handles it."""
+    """One follow-up. Times UTC ms, 0: none. `staff`: the person concerned, who never handles it. `texts`: where what
+    was written about it stands; the words themselves are not here."""
 
     case: int
     kind: str
@@ -130,6 +131,7 @@ class Case(Struct, array_like=True, gc=False):
     late: bool = False
     extensions: int = 0
     closed_ms: int = 0
+    texts: tuple[str, ...] = ()
 
     def advance(self, fact: Fact) -> None:
         """Take the step of the table; a verdict without a fault leads to an explanation."""

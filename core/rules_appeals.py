@@ -95,6 +95,9 @@ def supplemented(state: HallState, fact: EvaluationSupplemented, at_ms: int) -> 
     evaluation = state.evaluations[fact.call]
     evaluation.advance(fact)
     evaluation.supplemented = True
+    case = state.cases.get(evaluation.case)
+    if case is not None and fact.comment_ref:
+        case.texts = (*case.texts, fact.comment_ref)
 
 
 def appealed(state: HallState, fact: EvaluationAppealed, at_ms: int) -> None:

@@ -204,6 +204,7 @@ def opened(state: HallState, fact: CaseOpened, at_ms: int) -> None:
     """Fold an opening; a rating knows its case."""
     case = Case(fact.case, fact.kind, fact.call, fact.counter, fact.staff, fact.service, at_ms, revisit=fact.revisit)
     case.verify_due_ms, case.reply_due_ms = fact.verify_due_ms, fact.reply_due_ms
+    case.texts = (fact.text_ref,) if fact.text_ref else ()
     state.cases[fact.case] = case
     state.next_case = fact.case + 1
     if fact.call in state.evaluations:

@@ -45,7 +45,8 @@ class CallerPicture(Struct, frozen=True, tag_field="type", tag="caller"):
 
 
 class EvaluatorPicture(Struct, frozen=True, tag_field="type", tag="evaluator"):
-    """An evaluator (评价器): `rating` asks for `call` until `until_ms` by the device's own clock."""
+    """An evaluator (评价器): `rating` asks for `call` until `until_ms` by the device's own clock. `token`: the right to
+    rate this serving, minted by the shell; `address`: where a phone uses it, to be shown as a QR code."""
 
     counter: int
     phase: str
@@ -53,6 +54,8 @@ class EvaluatorPicture(Struct, frozen=True, tag_field="type", tag="evaluator"):
     call: int
     until_ms: int
     option_set: str
+    token: str = ""
+    address: str = ""
 
 
 class Line(Struct, frozen=True, array_like=True):

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from core import facts as f
 from core import facts_tickets as t
@@ -151,10 +152,20 @@ class Audit:
 
 
 def screens_wrong(state: HallState, screens: Mapping[str, bytes]) -> list[str]:
-    """Devices whose last picture is not that of the state: another one, or none."""
+    """Devices whose last picture is not that of the state: another one, or none. A token must name the call shown."""
     wrong = []
     for device in state.devices.values():
         picture = pictures.draw(state, device)
-        if picture is not None and screens.get(device.device) != msgspec.json.encode(picture):
+        shown = screens.get(device.device)
+        if isinstance(picture, pictures.EvaluatorPicture) and shown is not None:
+            shown = _without_token(shown, state.hall)
+        if picture is not None and shown != msgspec.json.encode(picture):
             wrong.append(device.device)
     return wrong
+
+
+def _without_token(shown: bytes, hall: str) -> bytes:
+    """An evaluator's picture as the state alone draws it, if its token is of the serving that it asks for."""
+    picture = msgspec.json.decode(shown, type=pictures.EvaluatorPicture)
+    named = f".{hall}.{picture.call}." in picture.token and picture.address.endswith(picture.token)
+    return msgspec.json.encode(replace(picture, token="", address="")) if named else shown

@@ -16,7 +16,7 @@ from core import commands_cases as cc
 from core.fact import Cause
 from core.refusals import Refusal
 from core.window import Answer, CalledAnswer, DoneAnswer, RefusedAnswer, SeenAnswer, TicketAnswer
-from devices.privacy import SHORTEST, personal
+from devices.privacy import SHORTEST, personal, remark
 
 MAX_PAYLOAD: Final = 16 * 1024
 MAX_BATCH: Final = 64
@@ -33,7 +33,8 @@ class Rate(Struct, frozen=True, tag_field="type", tag="evaluation.submit"):
     option_set: c.Code = ""
     channel: c.Code = ""
     token: Annotated[str, Meta(max_length=200)] = ""
-    comment: Annotated[str, Meta(max_length=2000)] = ""
+    comment: str = ""
+    real_name: bool = False
 
 
 Body = (
@@ -96,13 +97,17 @@ class State(Struct, frozen=True):
 
 
 class Heard(NamedTuple):
-    """A command that was understood. `age_ms` how long before its receipt it happened, `sent_ms` the device's clock."""
+    """A command that was understood. `age_ms` how long before its receipt it happened, `sent_ms` the device's clock.
+    `comment`: what a rating says in words, fit to be kept beside the journal; `token`: its right, still to be checked.
+    Neither is part of the command."""
 
     cause: Cause
     command: c.Command
     sent_ms: int
     age_ms: int
     dropped: tuple[str, ...] = ()
+    comment: str = ""
+    token: str = ""
 
 
 class Bad(NamedTuple):
@@ -189,7 +194,8 @@ def _type_of(body: Struct) -> str:
 
 
 def _rated(body: Rate, event: Event, cause: Cause) -> Heard:
-    """Options come from a set; a comment is not kept here and is said to be dropped."""
+    """Options come from a set; a comment goes its own way, and one with a number in it is said to be dropped."""
+    comment = remark(body.comment)
     command = c.SubmitEvaluation(
         call=body.call,
         level=body.level,
@@ -197,9 +203,11 @@ def _rated(body: Rate, event: Event, cause: Cause) -> Heard:
         options=tuple(option for option in body.options if not personal(option)),
         option_set=body.option_set,
         channel=body.channel,
-        proof="token" if body.token else "device",
+        proof="bad" if body.token else "device",  # until somebody with the key has looked at it
+        real_name=body.real_name,
     )
-    return Heard(cause, command, event.sent_ms, event.age_ms, ("comment",) if body.comment else ())
+    dropped = () if comment is not None else ("comment",)
+    return Heard(cause, command, event.sent_ms, event.age_ms, dropped, comment or "", body.token)
 
 
 def _piecewise(payload: bytes, device: str) -> list[Heard | Bad]:

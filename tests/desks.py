@@ -17,11 +17,13 @@ from devices import topics, wire
 from tests.halls import HALL, MORNING, Driven, opened
 from workers.desk import Desk
 from workers.dispatcher import Dispatcher
-from workers.ports import Input, Letter, Outgoing, Part, Row
+from workers.ports import Input, Letter, Note, Outgoing, Part, Row
+from workers.proofs import Proofs
 from workers.tallies import Tallies
 
 TAKE = {"type": "ticket.take", "service": "si"}
 TAKEN = '"type":"ticket.take","service":"si"'
+PROOFS = Proofs(b"k" * 32)
 ACK = msgspec.json.Decoder(wire.Ack)
 
 
@@ -46,6 +48,7 @@ class AtWork:
     at_ms: int = MORNING
     rows: list[Row] = field(default_factory=list)
     letters: list[Letter] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     said: list[tuple[str, wire.Ack]] = field(default_factory=list)
     bytes_said: list[bytes] = field(default_factory=list)
 
@@ -53,7 +56,7 @@ class AtWork:
         self.driven = opened()
         for command in self.before:
             self.driven.ask(command)
-        self.desk = Desk(self.driven.hall, Tallies())
+        self.desk = Desk(self.driven.hall, Tallies(), PROOFS)
         self.tallies = self.desk.tallies
         self.start = self.driven.state.n
 
@@ -73,6 +76,7 @@ class AtWork:
             assert part.expected == self.start + len(self.rows)
             self.rows += part.facts
             self.letters += part.letters
+            self.notes += part.notes
         outgoing = self.desk.answers(lambda: self.at_ms)
         new = [(one.topic.split("/")[3], ACK.decode(one.payload)) for one in outgoing]
         self.bytes_said += [one.payload for one in outgoing]

@@ -17,9 +17,9 @@ from workers.dispatcher import Dispatcher
 from workers.door import Door
 from workers.memory_journal import MemoryJournal, Stored
 from workers.ports import Input, Outgoing, Part, Row
+from workers.proofs import Proofs
 from workers.tallies import Tallies
 from workers.web.access import Grant, digest
-from workers.web.proofs import Proofs
 from workers.web.server import Web
 from workers.web.site import Limit, Site
 
@@ -122,7 +122,14 @@ def dispatcher_of(driven: Driven, inbox: Nudged, journal: MemoryJournal, outbox:
         epoch=1,
         tallies=Tallies(),
         door=Door(inbox.nudge),
+        proofs=PROOFS,
     )
+
+
+async def noted(dispatcher: Dispatcher, refs: Sequence[str]) -> dict[str, str]:
+    """What the journal in memory keeps beside the facts."""
+    kept = {note.ref: note.text for note in dispatcher._journal.stored.notes}  # type: ignore[attr-defined]  # of memory
+    return {ref: kept[ref] for ref in refs if ref in kept}
 
 
 def pages_of(driven: Driven, dispatcher: Dispatcher, limit: Limit | None) -> tuple[Site, Web]:
@@ -133,6 +140,7 @@ def pages_of(driven: Driven, dispatcher: Dispatcher, limit: Limit | None) -> tup
         grants=grants(),
         proofs=PROOFS,
         now_ms=lambda: driven.at_ms,
+        notes=lambda refs: noted(dispatcher, refs),
         limit=limit,
     )
     registry = CollectorRegistry(auto_describe=False)

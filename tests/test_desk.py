@@ -77,14 +77,6 @@ def test_a_quarantined_device_is_answered_and_its_rating_keeps_its_level() -> No
     assert a.names() == ["Refused", "EvaluationRejected"] and a.tallies.refused["device_quarantined"] == 2
 
 
-def test_a_comment_is_said_to_be_dropped_and_stands_nowhere() -> None:
-    a = AtWork()
-    rate = {"type": "evaluation.submit", "level": 5, "comment": f"谢谢 {PHONE}"}
-    (result,) = a.hear(event(1, rate), "ev-1")
-    assert result.refused == "no_serving" or result.dropped == ("comment",)
-    assert "谢谢".encode() not in b"".join(row.payload for row in a.rows)
-
-
 def test_what_a_kiosk_printed_offline_counts_from_when_it_happened() -> None:
     a = AtWork()
     a.at_ms += 30 * MIN

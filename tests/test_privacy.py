@@ -26,6 +26,11 @@ PHONE = "13812345678"
         "138.1234.5678",
         "１３８１２３４５６７８",
         f"x{PHONE}y",
+        f"{PHONE}x",
+        f"窗口 5 {PHONE}",
+        "3 138 1234 5678 2",
+        f"{'1' * 40} {IDENTITY}",
+        f"86 {PHONE}",
     ],
 )
 def test_numbers_of_people_are_found(text: str) -> None:
@@ -43,6 +48,8 @@ def test_numbers_of_people_are_found(text: str) -> None:
         "1381234567",
         "138123456789",
         "0" * 18,
+        "13812345678" * 2,
+        "2026 1124 0830 1700",
     ],
 )
 def test_other_numbers_are_left_alone(text: str) -> None:

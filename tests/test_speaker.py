@@ -7,6 +7,7 @@ import msgspec
 
 from core import commands as c
 from devices import pictures, topics
+from tests.desks import PROOFS
 from tests.halls import HALL, MIN, POLICY, Driven, changed, opened
 from workers.ports import Outgoing
 from workers.speaker import PRINT_LIVES_MS, SAY_LIVES_MS, SYNC_WITHIN_MS, WAITING_GAP_MS, Speaker, spoken
@@ -25,7 +26,7 @@ class Spoken:
     real_ms: int = 1_000_000
 
     def __post_init__(self) -> None:
-        self.speaker = Speaker(self.driven.hall, 3, lambda: self.driven.at_ms, lambda: self.real_ms)
+        self.speaker = Speaker(self.driven.hall, 3, lambda: self.driven.at_ms, lambda: self.real_ms, PROOFS)
         self.driven.hall.take_effects()
 
     def say(self, *, repaint: bool = False) -> list[Outgoing]:
@@ -198,3 +199,20 @@ def test_a_call_is_spoken_in_the_language_of_its_ticket() -> None:
     s.driven.take(lang="en")
     s.driven.call()
     assert s.orders()["voice-"]["body"]["text"] == "Number A001, please come to counter 1"
+
+
+def test_an_evaluator_that_asks_shows_the_token_of_that_serving_and_no_other() -> None:
+    PROOFS.base_url = "http://hall.example"
+    a = a_hall()
+
+    def shown() -> dict[str, Any]:
+        return [msgspec.json.decode(one.payload)["body"] for one in a.say() if "/ev-1/" in one.topic][-1]
+
+    a.driven.take()
+    opening = a.driven.serve(1)
+    body = shown()
+    assert body["call"] == opening.call and body["token"] == PROOFS.mint(HALL, opening.call, opening.due_ms)
+    assert body["address"] == f"http://hall.example/e/{body['token']}"
+    a.driven.ask(c.SubmitEvaluation(call=opening.call, level=1, proof="token", channel="qr"))
+    body = shown()
+    assert (body["phase"], body["token"], body["address"]) == ("idle", "", "")

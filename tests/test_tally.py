@@ -4,6 +4,7 @@ from dataclasses import dataclass, field
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from core import commands as c
 from core import facts as f
@@ -16,6 +17,7 @@ from core.state import HallState
 from devices import pictures, wire
 from devices.simulator import example_policy
 from devices.tally import Row, Tally, compare, screens_wrong
+from tests.halls import HALL, opened
 
 AT_MS = 1_795_420_800_000
 
@@ -172,6 +174,20 @@ def test_screens_are_compared_byte_by_byte(journal: Journal) -> None:
     bodies["screen-01"] = bodies["screen-02"]
     del bodies["board-1"]
     assert sorted(screens_wrong(state, bodies)) == ["board-1", "screen-01"]
+
+
+def test_a_token_shown_must_be_of_the_serving_shown() -> None:
+    driven = opened()
+    driven.take()
+    call = driven.serve(1).call
+    picture = pictures.draw(driven.state, driven.state.devices["ev-1"])
+    assert isinstance(picture, pictures.EvaluatorPicture) and picture.call == call
+
+    def shown(token: str) -> list[str]:
+        body = replace(picture, token=token, address=f"http://hall/e/{token}")
+        return [one for one in screens_wrong(driven.state, {"ev-1": msgspec.json.encode(body)}) if one == "ev-1"]
+
+    assert shown(f"k.{HALL}.{call}.9.mac") == [] and shown(f"k.{HALL}.{call + 1}.9.mac") == ["ev-1"]
 
 
 def test_the_tally_counts_by_answer() -> None:

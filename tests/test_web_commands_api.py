@@ -11,7 +11,7 @@ from core.facts_cases import EvaluationSupplemented
 from core.record import decode
 from tests.halls import HALL, MIN, Driven, opened
 from tests.sites import PROOFS, WITH_GUIDE, Around, bearer, token_of, with_site
-from workers.web.proofs import Proofs
+from workers.proofs import Proofs
 
 NEXT = {"type": "ticket.call_next"}
 
@@ -201,6 +201,55 @@ def test_reasons_may_be_added_once_and_the_level_stays() -> None:
         (added,) = journaled(around, EvaluationSupplemented)
         assert (added.call, added.options) == (1, ("speed",))
         assert around.driven.state.evaluations[1].level == 2
+
+    with_site(scenario, driven)
+
+
+def test_words_from_a_phone_are_read_at_the_case_desk_alone() -> None:
+    driven, token = rateable()
+
+    async def scenario(around: Around) -> None:
+        around.site.limits._rates = {name: rate._replace(burst=99) for name, rate in around.site.limits._rates.items()}
+        path, texts = f"/api/v1/e/{token}", f"/api/v1/cases/texts?hall={HALL}&case=1"
+        body = {"level": 1, "comment": "没有人理我", "real_name": True}
+        assert await around.post(path, body) == (200, {"ok": "done"})
+        rude = {"comment": "打我电话 13912345678", "options": ["speed"], "option_set": "gov@3"}
+        assert await around.post(f"{path}/more", rude) == (200, {"refused": "personal_data"})
+        assert await around.post(f"{path}/more", {"comment": "还要等"}) == (200, {"ok": "done"}), (
+            "so it can be sent again"
+        )
+        assert json.loads((await around.get(texts, "operator"))[1]) == {"texts": ["没有人理我", "还要等"], "gone": []}
+        assert [(await around.get(texts, role))[0] for role in ("auditor", "clerk", "guide", "")] == [
+            200,
+            403,
+            403,
+            401,
+        ]
+        (case,) = journaled(around, f.CaseOpened)
+        (added,) = journaled(around, EvaluationSupplemented)
+        assert case.real_name and around.driven.state.cases[1].texts == (case.text_ref, added.comment_ref)
+        assert around.site.refused["personal_data"] == 1
+        around.dispatcher._journal.stored.notes.clear()  # type: ignore[attr-defined]  # their time is over
+        assert json.loads((await around.get(texts, "operator"))[1]) == {
+            "texts": [],
+            "gone": [case.text_ref, added.comment_ref],
+        }
+        for none in ("2", "x", "9" * 20):
+            path = f"/api/v1/cases/texts?hall={HALL}&case={none}"
+            assert json.loads((await around.get(path, "operator"))[1]) == {"texts": [], "gone": []}
+
+    with_site(scenario, driven)
+
+
+def test_words_with_a_number_are_not_kept_and_the_rating_counts() -> None:
+    driven, token = rateable()
+
+    async def scenario(around: Around) -> None:
+        body = {"level": 1, "comment": "身份证 11010519491231002X"}
+        assert await around.post(f"/api/v1/e/{token}", body) == (200, {"ok": "done", "dropped": ["comment"]})
+        (rated,) = journaled(around, f.EvaluationSubmitted)
+        assert rated.comment_ref == "" and len(journaled(around, f.CaseOpened)) == 1
+        assert around.dispatcher._journal.stored.notes == []  # type: ignore[attr-defined]  # of memory
 
     with_site(scenario, driven)
 

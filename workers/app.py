@@ -31,16 +31,17 @@ from workers.journal import Listener, SqliteJournal
 from workers.link import Link
 from workers.link_settings import LinkSettings
 from workers.months import Months
+from workers.notes import Notes
 from workers.notify import notifier
 from workers.opening import Options
 from workers.outbox import MqttOutbox
+from workers.proofs import Proofs, key_of
 from workers.samples import Sources
 from workers.settings import Settings, SettingsError
 from workers.tallies import Tallies
 from workers.web import Web
 from workers.web.access import Grant, read_tokens
 from workers.web.gate import LOOPBACK
-from workers.web.proofs import Proofs, key_of
 from workers.web.site import Limit, Site
 
 BEAT_S: Final = 0.05
@@ -87,6 +88,7 @@ class App:
             checkpoint=chosen.checkpoint_wal_mb << 20,
             ballast=chosen.ballast_mb << 20,
             min_free=chosen.min_free_mb << 20,
+            comments_days=self.settings.retention.comments_days,
         )
 
     async def _recover(self, policies: list[Policy]) -> None:
@@ -132,6 +134,7 @@ class App:
             on_down=lambda why: self.log.warning(logs.LINK_DOWN, why=why),
         )
         self.link, self.outbox = link, MqttOutbox(link)
+        self.proofs = self._proofs()
         self.dispatcher = Dispatcher(
             list(self.halls.values()),
             inbox=link,
@@ -142,12 +145,14 @@ class App:
             epoch=self.journal.epoch,
             tallies=self.tallies,
             door=Door(link.nudge),
+            proofs=self.proofs,
             speed=self.clock.speed,
         )
         for desk in self.dispatcher.desks.values():
             desk.touched = self.journal.views.of(desk.hall.state)
         self.canary = Canary()
         self.months = Months(self.journal, self.dispatcher.desks, heard=self.outbox.heard, log=self.log)
+        self.notes = Notes(self.journal, self.settings.retention.comments_days, self.clock.now_ms)
         self.site = self._site()
         self.web = Web(
             self.settings.web.listen,
@@ -159,18 +164,21 @@ class App:
             site=self.site,
         )
 
-    def _site(self) -> Site:
-        chosen = self.settings.web
-        file = Path(chosen.key_file) if chosen.key_file else Path(self.settings.journal.dir) / "web.key"
+    def _proofs(self) -> Proofs:
+        file = self.settings.web.key_file
         try:
-            proofs = Proofs(key_of(file))
+            return Proofs(key_of(Path(file) if file else Path(self.settings.journal.dir) / "web.key"))
         except (OSError, ValueError) as error:
             raise SettingsError([f"web.key_file: {error}"]) from error
+
+    def _site(self) -> Site:
+        chosen = self.settings.web
         return Site(
             self.dispatcher.door,
             self.dispatcher.desks,
             grants=self._grants(),
-            proofs=proofs,
+            proofs=self.proofs,
+            notes=self.notes.read,
             now_ms=self.clock.now_ms,
             speed=self.clock.speed,
             limit=Limit(
@@ -337,7 +345,7 @@ class App:
             return
         self._rounds_at = time.monotonic() + BEAT_S  # the rest goes over all halls
         self.journal.save_marks(self.outbox.marks())
-        if await self.months.turn(idle):
+        if await self.months.turn(idle) or (idle and await self.notes.turn()):
             return
         desks = self.dispatcher.desks
         if time.monotonic() - self._snapshot_at > HOUR_S:

@@ -12,7 +12,7 @@ from typing import Final
 
 import msgspec
 
-from workers import engine, mark, owner, recovery
+from workers import engine, mark, notes, owner, recovery
 from workers.ports import Missing
 from workers.verify import digest_of, verify_file
 
@@ -61,6 +61,8 @@ def archived(path: Path, place: Path) -> Manifest:
     require_good(path, path)
     part = to.with_name(to.name + ".part")
     part.unlink(missing_ok=True)
+    with closing(engine.connect(path, isolation_level=None)) as db:
+        notes.drop(db)  # those that are kept have moved on with the month
     with closing(engine.reader(path, copies=True)) as db:
         db.execute("VACUUM INTO ?", (str(part),))
     require_good(part, path)

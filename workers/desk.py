@@ -12,9 +12,11 @@ import msgspec
 
 from core import commands as c
 from core import record
+from core.commands_cases import SupplementEvaluation
 from core.device import DeviceState
 from core.fact import Cause, Fact
-from core.facts import EvaluationRejected, Refused
+from core.facts import EvaluationRejected, EvaluationSubmitted, Refused
+from core.facts_cases import EvaluationSupplemented
 from core.facts_tickets import TicketCalled
 from core.hall import Hall
 from core.refusals import NEVER_SETTLES, Refusal
@@ -24,7 +26,8 @@ from devices.privacy import SHORTEST, masked, personal
 from devices.profiles import ALLOWED
 from workers.audit import Audit
 from workers.counts import HallCounts
-from workers.ports import Letter, Outgoing, Part, Row
+from workers.ports import Letter, Note, Outgoing, Part, Row
+from workers.proofs import Proofs
 from workers.tallies import Tallies
 from workers.views import Touched
 from workers.vitals import Vitals
@@ -57,6 +60,8 @@ class Desk:
         "_answers",
         "_faults",
         "_letters",
+        "_notes",
+        "_proofs",
         "_quota",
         "_rows",
         "_start",
@@ -70,8 +75,8 @@ class Desk:
         "vitals",
     )
 
-    def __init__(self, hall: Hall, tallies: Tallies) -> None:
-        self.hall = hall
+    def __init__(self, hall: Hall, tallies: Tallies, proofs: Proofs | None = None) -> None:
+        self.hall, self._proofs = hall, proofs
         self.tallies = tallies
         self.audit = Audit()
         self.counts = HallCounts(hall.state)
@@ -82,6 +87,7 @@ class Desk:
         self._rows: list[Row] = []
         self._start = hall.state.n
         self._letters: list[Letter] = []
+        self._notes: list[Note] = []
         self._answers: dict[tuple[str, str], list[wire.Result]] = {}
         self._faults: dict[str, tuple[int, str]] = {}
         self._quota: dict[str, tuple[int, int]] = {}
@@ -102,10 +108,12 @@ class Desk:
             return state.at_ms
         return at_ms
 
-    def ask(self, command: c.Command, at_ms: int) -> list[Fact]:
-        """A command of the shell: no cause, no answer kept."""
+    def ask(self, command: c.Command, at_ms: int, comment: str = "") -> list[Fact]:
+        """A command of the shell: no cause, no answer kept. `comment`: of a rating, fit to be kept."""
         at_ms = self.advance(at_ms)
+        command = self._referring(command, comment)
         facts = self.hall.decide(command, at_ms)
+        self._note(facts, comment, at_ms)
         for fact in facts:
             self._fold(fact, at_ms, None)
         return facts
@@ -186,7 +194,13 @@ class Desk:
                 command = msgspec.structs.replace(command, happened_ms=max(1, at_ms - heard.age_ms))
             if type(command) is c.TakeTicket and 0 < command.replaces < cause.seq:
                 self._replace(cause, command.replaces, at_ms)
+            if heard.token:
+                command = self._proven(command, heard.token)
+            command = self._referring(command, heard.comment)
             facts = hall.decide(command, at_ms, cause.device)
+            self._note(facts, heard.comment, at_ms)
+            if heard.dropped:
+                self.tallies.reject("personal_data")
             self.tallies.commands[c.TYPE_OF[type(command)]] += 1
         self._record(facts, at_ms, cause)
         return self._answer(cause, wire.result_of(cause.seq, hall.settled(cause), dropped=heard.dropped))
@@ -246,6 +260,32 @@ class Desk:
                 told.setdefault(one.cause.boot, []).append(wire.Result(one.cause.seq, refused=reason, keep=True))
         hall = topic.split("/")[2]
         return [_ack(hall, device, boot, at_ms, results) for boot, results in told.items()]
+
+    def _proven(self, command: c.Command, token: str) -> c.Command:
+        """A rating with its token looked at: one that is not ours, or of another serving, names no call."""
+        assert isinstance(command, c.SubmitEvaluation)
+        claim = self._proofs.read(token) if self._proofs is not None else None
+        good = claim is not None and claim.sound and claim.hall == self.hall.state.hall
+        if claim is None or not good or command.call not in (0, claim.call):
+            return msgspec.structs.replace(command, call=0, proof="bad")
+        return msgspec.structs.replace(command, call=claim.call, proof="token")
+
+    # Comments: their text stands beside the chain, the fact of the same commit says where.
+
+    def _referring(self, command: c.Command, comment: str) -> c.Command:
+        """The command with the place of its comment: the position of the first fact that will follow."""
+        if not comment:
+            return command
+        assert isinstance(command, c.SubmitEvaluation | SupplementEvaluation), "only who rates comments"
+        state = self.hall.state
+        return msgspec.structs.replace(command, comment_ref=f"{state.hall}-{state.n + 1}")
+
+    def _note(self, facts: list[Fact], comment: str, at_ms: int) -> None:
+        """Kept if the rating counts."""
+        if comment:
+            first = facts[0]
+            if isinstance(first, EvaluationSubmitted | EvaluationSupplemented):
+                self._notes.append(Note(first.comment_ref, at_ms, comment))
 
     # Facts and answers.
 
@@ -321,9 +361,9 @@ class Desk:
         """What this commit adds; None if nothing."""
         if not self._rows and not self._letters:
             return None
-        part = Part(self.hall.state.hall, self._start, self._rows, self._letters)
+        part = Part(self.hall.state.hall, self._start, self._rows, self._letters, self._notes)
         self.since_snapshot += len(self._rows)
-        self._rows, self._letters, self._start = [], [], self.hall.state.n
+        self._rows, self._letters, self._notes, self._start = [], [], [], self.hall.state.n
         return part
 
     def answers(self, now_ms: Callable[[], int]) -> list[Outgoing]:

@@ -18,6 +18,7 @@ from devices import topics
 from workers.desk import Desk
 from workers.door import Door
 from workers.ports import Inbox, Input, Journal, Outbox, Outgoing, Part
+from workers.proofs import Proofs
 from workers.speaker import Speaker
 from workers.tallies import Tallies
 
@@ -65,14 +66,15 @@ class Dispatcher:
         epoch: int,
         tallies: Tallies,
         door: Door | None = None,
+        proofs: Proofs | None = None,
         speed: int = 1,
     ) -> None:
         self.door = door or Door()
         self._inbox, self._journal, self._outbox, self._upkeep = inbox, journal, outbox, upkeep
         self._now_ms, self._speed = now_ms, speed
         self.tallies = tallies
-        self.desks = {hall.state.hall: Desk(hall, tallies) for hall in halls}
-        self._speakers = {hall.state.hall: Speaker(hall, epoch, now_ms, _real_ms) for hall in halls}
+        self.desks = {hall.state.hall: Desk(hall, tallies, proofs) for hall in halls}
+        self._speakers = {hall.state.hall: Speaker(hall, epoch, now_ms, _real_ms, proofs) for hall in halls}
         self._routes: dict[str, Route] = {}
         self._touched: dict[str, Desk] = {}
         self._nowhere = Desk(Hall(HallState("_core")), tallies)

@@ -76,12 +76,12 @@ class Door:
 
         return await self._enter(hall, decide)
 
-    async def ask(self, hall: str, command: c.Command) -> list[Fact]:
+    async def ask(self, hall: str, command: c.Command, comment: str = "") -> list[Fact]:
         """A command of the shell for a person without a device; its facts, after the commit. Empty: no such hall."""
 
         def decide(desks: Desks, at_ms: int) -> list[Fact]:
             desk = desks.get(hall)
-            return [] if desk is None else desk.ask(command, at_ms)
+            return [] if desk is None else desk.ask(command, at_ms, comment)
 
         return await self._enter(hall, decide)
 

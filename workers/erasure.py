@@ -17,7 +17,7 @@ import msgspec
 
 from core import record
 from core.facts import JournalErased
-from workers import archive, chain, engine, owner, recovery
+from workers import archive, chain, engine, notes, owner, recovery
 from workers.engine import Connection
 from workers.journal import SqliteJournal
 from workers.opening import Options
@@ -53,6 +53,7 @@ class Erased(msgspec.Struct):
     before: str
     dry_run: bool
     months: list[Month]
+    notes: int = 0
 
 
 def day_ms(text: str) -> int | None:
@@ -64,18 +65,21 @@ def day_ms(text: str) -> int | None:
 
 
 async def erase(directory: Path, before: str, day: int, now_ms: int, *, dry_run: bool = False) -> Erased:
-    """Every archived month whose last fact is older than `day`. Taken while a process owns the directory."""
+    """Every archived month whose last fact is older than `day`, and what people wrote before it in the newest one.
+    Taken while a process owns the directory."""
     paths = [path for path in months(directory) if ended_ms(path) < day]
+    newest = recovery.newest_file(directory)
+    old_notes = notes.older(newest, day) if newest is not None else 0
     if dry_run:
-        return Erased(1, before, True, [counted(path) for path in paths])
+        return Erased(1, before, True, [counted(path) for path in paths], old_notes)
     held = owner.take(directory)
     try:
         done = [month for path in paths if (month := erased(path)).facts]
     finally:
         held.release()
-    if done:
-        await tell(directory, before, done, now_ms)
-    return Erased(1, before, False, done)
+    if done or old_notes:
+        await tell(directory, before, day, done, now_ms)
+    return Erased(1, before, False, done, old_notes)
 
 
 def months(directory: Path) -> list[Path]:
@@ -138,10 +142,11 @@ def digest(words: list[str], rows: list[tuple[Any, ...]]) -> bytes:
     return chain.digests([row[0] for row in rows], chain.columns(items))[0]
 
 
-async def tell(directory: Path, before: str, done: list[Month], now_ms: int) -> None:
-    """How many, in the journal of each hall concerned."""
+async def tell(directory: Path, before: str, day: int, done: list[Month], now_ms: int) -> None:
+    """How many, in the journal of each hall concerned; its old notes go."""
     journal = await SqliteJournal.open(directory, now_ms=lambda: now_ms, options=Options(presize=0))
     try:
+        await journal.alone(lambda db: notes.drop(db, day))
         parts: list[Part] = []
         for hall, head in sorted(journal.heads().items()):
             of = [month for month in done if month.halls.get(hall)]

@@ -155,7 +155,7 @@ class SqliteJournal:
         """Columns with their numbers, ready for the writer. On the loop: about 0.1 µs a fact."""
         ids, facts, numbers = self._words, Columns([], [], []), list[int]()
         meta = [(f"published:{ids[hall]}", n) for hall, n in self._unsaved.items()]
-        for hall, n, rows, _ in parts:
+        for hall, n, rows, *_ in parts:
             if n == 0 and rows:
                 meta.append((f"first:{ids[hall]}", self._last + len(numbers) + 1))
             facts.halls.extend(repeat(hall, len(rows)))
@@ -165,10 +165,12 @@ class SqliteJournal:
         devices, boots = [ids[row[3]] for row in facts.rows], [ids[row[4]] for row in facts.rows]
         head = Head(self._last + 1, self._last + len(numbers), self.epoch, self._now_ms())
         letters = tuple(letter for part in parts for letter in part.letters)
+        notes = tuple((ref, ids[part.hall], at_ms, text) for part in parts for ref, at_ms, text in part.notes)
         pictures, watermark = self.views.take(ids, head.last, now=flush)
         if watermark:
             meta.append(("proj_seq", watermark))
-        return Batch(head, self._seal, facts, numbers, devices, boots, tuple(ids.fresh), tuple(meta), letters, pictures)
+        words = tuple(ids.fresh)
+        return Batch(head, self._seal, facts, numbers, devices, boots, words, tuple(meta), letters, pictures, notes)
 
     async def _write(self, batch: Batch, halls: Sequence[str]) -> None:
         """Fenced when another writer was there; the engine's error when it is not a passing one."""
@@ -311,7 +313,8 @@ class SqliteJournal:
             self._refuse_after_failure()
             await self._mark()  # the new file knows the seal where it begins, and none before
             closed, now_ms = self.path, self._now_ms()
-            new = await self._other(lambda db: rotation.begin(db, closed, month, now_ms))
+            days = self._options.comments_days
+            new = await self._other(lambda db: rotation.begin(db, closed, month, now_ms, days))
             try:
                 await self._switch(rotation.publish(new))
             except BaseException as error:

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from workers.chain import Item
-from workers.ports import Fenced, Letter, Part, Row
+from workers.ports import Fenced, Letter, Note, Part, Row
 
 SNAPSHOTS_KEPT: Final = 3
 BLOCK: Final = 5000
@@ -28,6 +28,7 @@ class Stored:
     items: list[Item] = field(default_factory=list)
     snapshots: dict[str, list[tuple[int, int, bytes, bool]]] = field(default_factory=dict)
     letters: list[Letter] = field(default_factory=list)
+    notes: list[Note] = field(default_factory=list)
     published: dict[str, int] = field(default_factory=dict)
     epoch: int = 0
 
@@ -103,9 +104,10 @@ class MemoryJournal:
         return bool(part.facts) and rows == list(part.facts)
 
     def _commit(self, parts: Sequence[Part]) -> None:
-        for hall, expected, facts, letters in parts:
+        for hall, expected, facts, letters, notes in parts:
             self.stored.items.extend((hall, n, row) for n, row in enumerate(facts, expected + 1))
             self.stored.letters.extend(letters)
+            self.stored.notes.extend(notes)
             self._heads[hall] = expected + len(facts)
         if parts:
             self.stored.published.update(self._published)

@@ -47,7 +47,19 @@ OUTBOX_EFFECTS: Final = ("ack", "command", "screen")
 PAGES: Final = ("board", "console", "pad", "guide", "ops")
 ROUTES: Final = ("metrics", "health", "board", "staff", "rating", "api", "events", "static")
 CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
-REFUSED_PAGES: Final = ("token", "role", "origin", "csrf", "rate", "size", "path", "form", "busy", "late")
+REFUSED_PAGES: Final = (
+    "token",
+    "role",
+    "origin",
+    "csrf",
+    "rate",
+    "size",
+    "path",
+    "form",
+    "busy",
+    "late",
+    "personal_data",
+)
 CHECKS: Final = ("broker", "journal", "disk", "inbox", "clock", "halls")
 RATING_REFUSALS: Final = (
     Refusal.ALREADY_RATED,

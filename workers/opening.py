@@ -29,6 +29,7 @@ class Options:
     formats: frozenset[int] = frozenset({1})
     ballast: int = 0
     min_free: int = 0
+    comments_days: int = 180
 
 
 class Opened(NamedTuple):

@@ -29,6 +29,14 @@ class Letter(NamedTuple):
     payload: bytes
 
 
+class Note(NamedTuple):
+    """What a person wrote (评价留言): kept beside the chain under the `*_ref` of a fact, so that it can go alone."""
+
+    ref: str
+    at_ms: int
+    text: str
+
+
 class Part(NamedTuple):
     """What one commit adds to one hall. The facts get n = expected + 1, expected + 2, ..."""
 
@@ -36,6 +44,7 @@ class Part(NamedTuple):
     expected: int
     facts: Sequence[Row]
     letters: Sequence[Letter] = ()
+    notes: Sequence[Note] = ()
 
 
 class Fenced(Exception):

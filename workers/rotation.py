@@ -28,7 +28,6 @@ MOVED_ON: Final = {  # what is still open or of use, by table; all columns
 }
 LEFT_BEHIND: Final = ("first:", "month", "prev_")
 DAY_MS: Final = 86_400_000
-NOTES_DAYS: Final = 180
 
 
 def name_of(month: str) -> str:
@@ -83,7 +82,7 @@ def put_rows(db: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> Non
         db.execute(f'INSERT INTO "{table}" VALUES({",".join("?" * len(row))})', row)
 
 
-def begin(db: Connection, path: Path, month: str, now_ms: int) -> Path:
+def begin(db: Connection, path: Path, month: str, now_ms: int, comments_days: int) -> Path:
     """The file of the next month beside `path`, not yet under its name. In the writer's thread, nothing else writes.
 
     Missing when a hall has no state at its head: its facts would be out of reach.
@@ -104,15 +103,19 @@ def begin(db: Connection, path: Path, month: str, now_ms: int) -> Path:
             crc = chain.snapshot_crc(hall, n, tail.last, fmt, at_ms, data)
             put_rows(new, "snapshot", [(number, n, tail.last, fmt, at_ms, crc, data)])
         for table, sql in MOVED_ON.items():
-            put_rows(new, table, db.execute(sql, since(now_ms)).fetchall())
+            put_rows(new, table, db.execute(sql, since(now_ms, comments_days)).fetchall())
 
     return create(path.with_name(name_of(month)), fill)
 
 
-def since(now_ms: int) -> dict[str, int]:
-    """From when on notes, cases and conduct move along: notes 180 days, the others this year and the last."""
+def since(now_ms: int, comments_days: int) -> dict[str, int]:
+    """From when on notes, cases and conduct move along: notes so many days, the others this year and the last."""
     year = int(recovery.month(now_ms)[:4]) - 1
-    return {"notes_ms": now_ms - NOTES_DAYS * DAY_MS, "cases_ms": recovery.year_ms(year), "conduct_day": year * 10_000}
+    return {
+        "notes_ms": now_ms - comments_days * DAY_MS,
+        "cases_ms": recovery.year_ms(year),
+        "conduct_day": year * 10_000,
+    }
 
 
 def wanted(name: str, days: Iterable[int]) -> str:

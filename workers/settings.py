@@ -84,6 +84,12 @@ class MetricsSection(Section, frozen=True):
     detail: Annotated[str, Meta(pattern="^(auto|full|hall|fleet)$")] = "auto"
 
 
+class RetentionSection(Section, frozen=True):
+    """How long what people wrote is kept, in days; then it dies by night. The rest goes by `journal erase`."""
+
+    comments_days: Positive = 180
+
+
 class HallsSection(Section, frozen=True):
     """Hall files: policy documents, one a hall."""
 
@@ -113,6 +119,7 @@ class Settings(Section, frozen=True):
     inbox: InboxSection = InboxSection()
     web: WebSection = WebSection()
     metrics: MetricsSection = MetricsSection()
+    retention: RetentionSection = RetentionSection()
     halls: HallsSection = HallsSection()
     log: LogSection = LogSection()
     clock: ClockSection = ClockSection()

@@ -7,11 +7,14 @@ drawn at most once a second and hall: nobody reads faster, and a take would else
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from msgspec.structs import replace
+
 from core.device import Device, DeviceState
 from core.effects import Effects, Print, Say
 from core.hall import Hall
 from devices import pictures, topics, wire
 from workers.ports import Outgoing
+from workers.proofs import Proofs
 
 WAITING_GAP_MS: Final = 1000
 SAY_LIVES_MS: Final = 30_000
@@ -22,8 +25,15 @@ SYNC_WITHIN_MS: Final = 2000
 class Speaker:
     """Says what a hall's facts mean outside. One a hall; `real_ms` paces, `now_ms` is the hall's clock."""
 
-    def __init__(self, hall: Hall, epoch: int, now_ms: Callable[[], int], real_ms: Callable[[], int]) -> None:
-        self._hall, self._epoch = hall, epoch
+    def __init__(
+        self,
+        hall: Hall,
+        epoch: int,
+        now_ms: Callable[[], int],
+        real_ms: Callable[[], int],
+        proofs: Proofs | None = None,
+    ) -> None:
+        self._hall, self._epoch, self._proofs = hall, epoch, proofs
         self._now_ms, self._real_ms = now_ms, real_ms
         self._known: list[int] = []
         self._at_counter: dict[int, list[Device]] = {}
@@ -50,12 +60,21 @@ class Speaker:
         chosen = self._chosen(effects, repaint)
         now_ms, revision = self._now_ms(), self._hall.state.n
         for device in chosen.values():
-            body = None if device.state is _GONE else pictures.draw(self._hall.state, device)
+            body = None if device.state is _GONE else self._draw(device)
             if body is not None:
                 payload = wire.encode(wire.Screen(self._epoch, revision, now_ms, body))
                 since_s = pressed.get(device.counter, 0.0) if pressed and device.kind == "counter_screen" else 0.0
                 found.append(Outgoing(self._topic(device, topics.SCREEN), payload, retain=True, pressed_s=since_s))
         return found
+
+    def _draw(self, device: Device) -> pictures.Picture | None:
+        """A picture; one that asks for a rating carries the token of that serving."""
+        state = self._hall.state
+        body = pictures.draw(state, device)
+        if self._proofs is None or not isinstance(body, pictures.EvaluatorPicture) or not body.call:
+            return body
+        token = self._proofs.mint(state.hall, body.call, state.evaluations[body.call].due_ms)
+        return replace(body, token=token, address=self._proofs.address(token))
 
     def sync(self) -> list[Outgoing]:
         """To every device: publish your birth, resend your outbox."""

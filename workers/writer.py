@@ -28,6 +28,7 @@ INSERT_ROWS: Final = f"INSERT INTO journal VALUES{','.join([ROW] * ROWS_AT_ONCE)
 INSERT_BATCH: Final = "INSERT INTO batch(last, first, epoch, at_ms, crc, chain) VALUES(?,?,?,?,?,?)"
 INSERT_WORD: Final = "INSERT OR IGNORE INTO word VALUES(?,?)"  # a cancelled snapshot may have stored it
 INSERT_LETTER: Final = "INSERT INTO letter(at_ms, topic, reason, digest, payload, seq) VALUES(?,?,?,?,?,?)"
+INSERT_NOTE: Final = "INSERT OR REPLACE INTO note VALUES(?,?,?,?)"
 DROP_LETTERS: Final = "DELETE FROM letter WHERE id <= (SELECT max(id) FROM letter) - ?"
 UPSERT_META: Final = "INSERT INTO meta VALUES(?,?) ON CONFLICT(k) DO UPDATE SET v = excluded.v"
 INSERT_SNAPSHOT: Final = "INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?,?,?,?)"
@@ -99,6 +100,7 @@ class Batch:
     meta: tuple[tuple[str, int], ...] = ()
     letters: tuple[Letter, ...] = ()
     views: list[tuple[str, list[tuple[Any, ...]]]] = field(default_factory=list)
+    notes: tuple[tuple[str, int, int, str], ...] = ()
     seal: Seal | None = None
     durable: bool = False
 
@@ -151,6 +153,8 @@ def fill(db: Store, batch: Batch) -> None:
     if batch.letters:
         db.executemany(INSERT_LETTER, [(*letter, head.last) for letter in batch.letters])
         db.execute(DROP_LETTERS, (LETTERS_KEPT,))
+    if batch.notes:
+        db.executemany(INSERT_NOTE, batch.notes)
 
 
 def insert(db: Store, rows: Iterator[tuple[Any, ...]], count: int) -> None:

@@ -7,7 +7,7 @@ drawings.py      what each page shows, from the state of a hall; guidance.py: pe
 ring.py          two hours of samples for the operator's charts
 commands_api.py  POST: commands, ratings by token, login; look-ups. cases_api.py: the steps of a case
 casework.py      the work list of the case desk
-access.py        tokens, roles, cookies, origins; proofs.py: the one-time token of a rating
+access.py        tokens, roles, cookies, origins
 limits.py        rates by token and address
 texts.py         every text in zh and en
 static/          plain ES modules and style sheets: no build step, nothing from elsewhere

@@ -1,7 +1,7 @@
 """workers/web/cases_api.py: POST /api/v1/cases?hall=: the steps of a case, by an operator; the same window as devices.
 
 `{boot, seq, body}` with `Idempotency-Key: boot:seq`, as from a device; the number is that of the token, so that the
-journal says who. Texts are kept elsewhere: a case refers to them by number.
+journal says who. Texts are kept elsewhere: a case refers to them by number; a rating's own words are read here.
 """
 
 import zlib
@@ -16,6 +16,7 @@ from core.fact import Cause
 from core.refusals import Refusal
 from devices import wire
 from devices.privacy import personal
+from workers.door import Desks
 from workers.web import gate
 from workers.web.gate import SITE, Refuse, answer, paced, posted
 
@@ -59,11 +60,27 @@ async def step(request: web.Request) -> web.Response:
     if request.headers.get("Idempotency-Key") != f"{event.boot}:{event.seq}":
         raise Refuse(400, "other", "form")
     if personal(event.boot) or any(personal(text) for text in texts(event.body)):
+        site.refused["personal_data"] += 1
         result = wire.Result(event.seq, refused=str(Refusal.PERSONAL_DATA))
     else:
         cause = Cause(grant.person, event.boot, event.seq, zlib.crc32(_PACK.encode(event.body)))
         result = await gate.answered(site.door.perform(hall, cause, event.body))
     return answer({"now_ms": site.now_ms(), "result": result})
+
+
+async def written(request: web.Request) -> web.Response:
+    """GET /api/v1/cases/texts?hall=&case=: what people wrote about a case, for those who see the case desk."""
+    site = request.app[SITE]
+    hall, case = request.query.get("hall", ""), request.query.get("case", "")
+    paced(request, "look", gate.entitled(request, "cases", hall).id)
+
+    def refs(desks: Desks) -> tuple[str, ...]:
+        found = desks[hall].hall.state.cases.get(int(case)) if hall in desks else None
+        return found.texts if found is not None else ()
+
+    wanted = await gate.answered(site.door.look(refs)) if case.isdecimal() and len(case) < 16 else ()
+    kept = await site.notes(wanted)
+    return answer({"texts": [kept[ref] for ref in wanted if ref in kept], "gone": [r for r in wanted if r not in kept]})
 
 
 def texts(command: Struct) -> list[str]:

@@ -24,7 +24,7 @@ class Clock(Struct, frozen=True):
 
 
 class Line(Struct, frozen=True):
-    """A case. `level` 0: no rating, or none any more."""
+    """A case. `level` 0: no rating, or none any more. `texts`: how many things were written about it."""
 
     case: int
     kind: str
@@ -39,6 +39,7 @@ class Line(Struct, frozen=True):
     opened_ms: int
     clocks: list[Clock]
     overdue: tuple[str, ...]
+    texts: int
 
 
 class Desk(Struct, frozen=True):
@@ -86,4 +87,5 @@ def _line(state: HallState, case: Case) -> Line:
         opened_ms=case.opened_ms,
         clocks=_clocks(case),
         overdue=case.overdue,
+        texts=len(case.texts),
     )

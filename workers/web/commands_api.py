@@ -17,13 +17,14 @@ from core.fact import Fact
 from core.facts import EvaluationRejected, EvaluationSubmitted, Refused
 from core.facts_cases import EvaluationSupplemented
 from core.policy import Names
+from core.refusals import Refusal
 from devices import wire
-from devices.privacy import personal
+from devices.privacy import personal, remark
 from workers.door import Desks
+from workers.proofs import Claim
 from workers.web import cases_api, drawings, guidance
 from workers.web.access import COOKIE, COOKIE_S, Grant
 from workers.web.gate import SITE, Refuse, address, answer, answered, decoded, entitled, grant_of, paced, posted
-from workers.web.proofs import Claim
 from workers.web.ring import Sample
 from workers.web.site import Site
 
@@ -43,11 +44,13 @@ class Login(Struct):
 
 
 class Rating(Struct):
-    """What a phone sends. `options`: reasons of the set; others are left out."""
+    """What a phone sends. `options`: reasons of the set; others are left out. `comment`: kept beside the journal."""
 
     level: Annotated[int, Meta(ge=1, le=5)]
     options: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
     option_set: c.Code = ""
+    comment: str = ""
+    real_name: bool = False
 
 
 class Rateable(Struct, frozen=True):
@@ -61,10 +64,15 @@ class Rateable(Struct, frozen=True):
 
 
 class Supplement(Struct):
-    """Reasons added to a rating (追评); the level stays."""
+    """Reasons and words added to a rating (追评), at least one of them; the level stays."""
 
-    options: Annotated[tuple[str, ...], Meta(min_length=1, max_length=16)]
+    options: Annotated[tuple[str, ...], Meta(max_length=16)] = ()
     option_set: c.Code = ""
+    comment: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.options and not self.comment.strip():
+            raise ValueError("nothing to add")
 
 
 _HEAD: Final = msgspec.json.Decoder(_Head)
@@ -108,7 +116,7 @@ async def login(request: web.Request) -> web.Response:
         max_age=COOKIE_S,
         httponly=True,
         samesite="Strict",
-        secure=site.base_url.startswith("https:"),
+        secure=site.proofs.base_url.startswith("https:"),
         path="/",
     )
     return response
@@ -189,9 +197,13 @@ async def rateable(site: Site, claim: Claim | None) -> Rateable:
 
 
 async def rate(request: web.Request) -> web.Response:
-    """POST /api/v1/e/{token}: the rating of one serving, or why not. Both are facts."""
+    """POST /api/v1/e/{token}: the rating of one serving, or why not. Both are facts.
+
+    A comment with somebody's number in it is left out and said to be; the rating counts.
+    """
     form, claim = await _asked(request, _RATING)
-    known = known_to(request.app[SITE], claim.hall, form.option_set, form.options)
+    site, comment = request.app[SITE], remark(form.comment)
+    known = known_to(site, claim.hall, form.option_set, form.options)
     rated = c.SubmitEvaluation(
         call=claim.call if claim.sound else 0,  # one whose token is not ours names no call
         level=form.level,
@@ -199,18 +211,31 @@ async def rate(request: web.Request) -> web.Response:
         option_set=form.option_set,
         channel="qr",
         proof="token" if claim.sound else "bad",
+        real_name=form.real_name,
     )
-    return answer(outcome(request.app[SITE], await answered(request.app[SITE].door.ask(claim.hall, rated))))
+    said = outcome(site, await answered(site.door.ask(claim.hall, rated, comment or "")))
+    return answer(said if comment is not None else {**said, "dropped": [_not_kept(site)]})
 
 
 async def supplement(request: web.Request) -> web.Response:
-    """POST /api/v1/e/{token}/more: reasons added to a rating, once."""
+    """POST /api/v1/e/{token}/more: reasons and words added to a rating, once. With somebody's number in it nothing is
+    added, so that it can be sent again without."""
     form, claim = await _asked(request, _SUPPLEMENT)
-    known = known_to(request.app[SITE], claim.hall, form.option_set, form.options)
+    site, comment = request.app[SITE], remark(form.comment)
+    if comment is None:
+        _not_kept(site)
+        return answer({"refused": str(Refusal.PERSONAL_DATA)})
+    known = known_to(site, claim.hall, form.option_set, form.options)
     added = SupplementEvaluation(
         claim.call if claim.sound else 0, known, form.option_set, proof="token" if claim.sound else "bad"
     )
-    return answer(outcome(request.app[SITE], await answered(request.app[SITE].door.ask(claim.hall, added))))
+    return answer(outcome(site, await answered(site.door.ask(claim.hall, added, comment))))
+
+
+def _not_kept(site: Site) -> str:
+    """Counted; the text is said to nobody."""
+    site.refused["personal_data"] += 1
+    return "comment"
 
 
 async def _asked(request: web.Request, decoder: "msgspec.json.Decoder[Any]") -> tuple[Any, Claim]:
@@ -252,6 +277,7 @@ def routes() -> list[Any]:
     return [
         web.post("/api/v1/commands", command),
         web.post("/api/v1/cases", cases_api.step),
+        web.get("/api/v1/cases/texts", cases_api.written),
         web.post("/api/v1/login", login),
         web.post("/api/v1/logout", logout),
         web.post("/api/v1/e/{token}", rate),

@@ -182,7 +182,7 @@ async def code(request: web.Request) -> web.Response:
     grant, claim = grant_of(request), site.proofs.read(request.match_info["token"])
     if grant is None or claim is None or not claim.sound or not grant.sees("pad", claim.hall):
         raise Refuse(403, "forbidden", "role")
-    svg = qr.svg(f"{site.base_url}/e/{request.match_info['token']}")
+    svg = qr.svg(site.proofs.address(request.match_info["token"]))
     return web.Response(body=svg, content_type="image/svg+xml")
 
 

@@ -6,7 +6,7 @@ After each commit: facts mark pictures, due pictures are drawn, the ring takes i
 import asyncio
 import time
 from collections import Counter as Tally
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,10 +15,10 @@ from core.device import Device, DeviceState
 from core.effects import Effects
 from core.state import HallState
 from workers.door import Desks, Door
+from workers.proofs import Proofs
 from workers.web import casework, drawings, guidance
 from workers.web.access import Access, Grant
 from workers.web.limits import Limits
-from workers.web.proofs import Proofs
 from workers.web.ring import Ring
 from workers.web.sse import ALIVE_S, COUNT_GAP_S, Hub, Topic
 
@@ -26,6 +26,10 @@ AGEING_S: Final = 2.0  # pictures in which time itself moves
 AGEING: Final = ("guide", "ops", "cases")
 AT_COUNTER: Final = ("console", "pad")
 _JSON: Final = msgspec.json.Encoder()
+
+
+Notes = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
+"""Text by ref; what is gone is not there."""
 
 
 class Limit(NamedTuple):
@@ -50,10 +54,11 @@ class Site:
         proofs: Proofs,
         now_ms: Callable[[], int],
         speed: int = 1,
+        notes: Notes,
         limit: Limit | None = None,
     ) -> None:
         self.door, self._desks, self.proofs, self.now_ms, self.speed = door, desks, proofs, now_ms, speed
-        self.limit = limit or Limit()
+        self.limit, self.notes = limit or Limit(), notes
         self.limits = Limits(time.monotonic)
         self.access = Access(grants, proofs.derived("cookie"), time.time)
         self.ring = Ring(time.monotonic, now_ms)
@@ -68,7 +73,6 @@ class Site:
         self.refused: Tally[str] = Tally()
         self.requests: Tally[tuple[str, str]] = Tally()  # by route group and class of status
         self.seconds: dict[tuple[str, str], float] = {}
-        self.base_url = ""
         self._timers: list[asyncio.TimerHandle] = []
         door.watcher = self
 
@@ -85,7 +89,7 @@ class Site:
 
     def start(self, base_url: str) -> None:
         """Time moves some pictures, and silence has to be told from a dead connection."""
-        self.base_url = self.limit.public_url.rstrip("/") or base_url
+        self.proofs.base_url = self.limit.public_url.rstrip("/") or base_url
         self._every(AGEING_S, self._age)
         self._every(ALIVE_S, self.hub.keep_alive)
 

@@ -61,10 +61,16 @@ function row(one) {
   return el("tr", { class: [one.overdue.length && one.state !== "closed" ? "late" : "", one.state === "closed" ? "closed" : ""].join(" ").trim(), "data-case": one.case },
     el("td", { class: "n", text: one.case }), el("td", { text: has(key) ? t(key) : one.kind }),
     el("td", { text: [one.counter || "", name(one.service)].filter(Boolean).join(" · ") || "—" }),
-    el("td", { text: one.level ? t(`level.${one.level}`) : "—" }),
+    el("td", {}, el("span", { text: one.level ? t(`level.${one.level}`) : "—" }), ...(one.texts ? [el("button", { class: "plain texts", text: t("cases.texts"), onclick: () => read(one) })] : [])),
     el("td", { text: t(`case.${one.state}`) + (one.round > 1 ? ` · ${t("cases.round", { n: one.round })}` : "") }),
     el("td", { text: one.handler || "—" }), el("td", {}, ...due(one)),
     el("td", {}, el("div", { class: "acts" }, ...steps.map(([step, asks]) => el("button", { class: "plain", text: t(`cases.${step}`), onclick: () => begin(one, step, asks) })))));
+}
+async function read(one) {
+  const answer = await fetch(`/api/v1/cases/texts?hall=${encodeURIComponent(page.hall)}&case=${one.case}`), found = answer.ok ? await answer.json() : { texts: [], gone: [] };
+  set("#texts-title", `${t("cases.texts")} ${one.case}`);
+  $("#texts-list").replaceChildren(...found.texts.map((text) => el("p", { text })), ...(found.gone.length ? [el("p", { text: t("cases.gone", { refs: found.gone.join(" ") }) })] : []));
+  $("#texts").showModal();
 }
 function draw(work) {
   set("#where", work.hall);

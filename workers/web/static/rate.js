@@ -14,20 +14,22 @@ async function send(event) {
   event.preventDefault();
   const chosen = $("#levels input:checked"), options = [...document.querySelectorAll("#reasons input:checked")].map((one) => one.value);
   if (!chosen && !MORE) return set("#said", t("rate.choose_first"));
-  if (MORE && !options.length) return set("#said", t("rate.add_first"));
+  const comment = $("#comment").value.trim();
+  if (MORE && !options.length && !comment) return set("#said", t("rate.add_first"));
   if ($("#send").disabled) return;
   $("#send").disabled = true;
   set("#said", t("sending"));
-  const body = { option_set: page.set, options, ...(MORE ? {} : { level: Number(chosen.value) }) };
+  const body = { option_set: page.set, options, comment, ...(MORE ? {} : { level: Number(chosen.value), real_name: $("#real").checked }) };
   for (let tries = 0; tries < 12; tries += 1) {
     const found = await post(`/api/v1${location.pathname}${MORE ? "/more" : ""}`, body).catch(() => ({ status: 0, wait: 1 }));
     if (found.status === 200 && found.ok) {
       $("#form").hidden = true;
-      set("#said", t("pad.thanks"));
+      set("#said", t(found.dropped ? "rate.dropped" : "pad.thanks"));
       return;
     }
     // Sent, but its answer was lost on the way: it was ours that was counted.
     if (found.status === 200 && found.refused === "already_rated" && tries) { $("#form").hidden = true; return set("#said", t("pad.thanks")); }
+    if (found.refused === "personal_data") { $("#send").disabled = false; return set("#said", told(found)); }
     if (found.status === 200) return REFUSED[found.refused] ? end(REFUSED[found.refused]) : set("#said", told(found));
     if (found.status === 404) return end("bad");
     if (![0, 429, 503, 504].includes(found.status)) break;
@@ -39,7 +41,7 @@ async function send(event) {
 }
 set("#what", page.what);
 if (page.phase === "open" || MORE) {
-  $("#levels").hidden = MORE;
+  $("#levels").hidden = $("#named").hidden = MORE;
   if (MORE) {
     set("#title", t("rate.used"));
     set("#send", t("rate.add"));

@@ -1,10 +1,10 @@
-"""workers/web/proofs.py: a token says what it is good for, and nobody else can make one."""
+"""workers/proofs.py: a token says what it is good for, and nobody else can make one."""
 
 from pathlib import Path
 
 import pytest
 
-from workers.web.proofs import Claim, Proofs, key_of
+from workers.proofs import Claim, Proofs, key_of
 
 PROOFS = Proofs(b"k" * 32)
 TOKEN = PROOFS.mint("h1", 990, 1_795_421_400_500)

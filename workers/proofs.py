@@ -1,4 +1,4 @@
-"""workers/web/proofs.py: the one-time token of a rating (评价码): right to rate one serving until its window ends.
+"""workers/proofs.py: the one-time token of a rating (评价码): right to rate one serving until its window ends.
 
 `k.hall.call.expires.mac`: key id, hall, call, expiry (UTC s) in clear; mac = HMAC-SHA256(hall key,
 "1|hall|call|expires") cut to 128 bits, base32. Single use is the core's: the first accepted rating of a serving stands.
@@ -31,6 +31,7 @@ class Proofs:
     def __init__(self, secret: bytes) -> None:
         assert len(secret) >= KEY_BYTES, "a key of 256 bits"
         self._secret = secret
+        self.base_url = ""  # how phones reach the pages; known once these listen
         self.key_id = sha256(b"id|" + secret).hexdigest()[:4]
 
     def derived(self, use: str) -> bytes:
@@ -41,6 +42,10 @@ class Proofs:
         """The token of a serving; the same each time, so that it can be shown again."""
         expires_s = expires_ms // 1000
         return f"{self.key_id}.{hall}.{call}.{expires_s}.{self._mac(hall, call, expires_s)}"
+
+    def address(self, token: str) -> str:
+        """Where a phone rates with it."""
+        return f"{self.base_url}/e/{token}"
 
     def read(self, token: str) -> Claim | None:
         """What it says; None: no token at all."""
