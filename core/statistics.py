@@ -1,7 +1,7 @@
 """core/statistics.py: rates, intervals, ranks and tests for read models — the one file of core with floats.
 
 No rule imports it. Formulas: Wilson 1927 (score interval); beta and gamma tails by Lentz' continued fraction as in
-Numerical Recipes 6.2 and 6.4; Benjamini and Hochberg 1995. A rate keeps its numerator and denominator.
+Numerical Recipes 6.2 and 6.4; Fisher 1922; Benjamini and Hochberg 1995. A rate keeps its numerator and denominator.
 """
 
 from collections.abc import Iterable, Sequence
@@ -217,6 +217,19 @@ def two_shares(num: int, den: int, other_num: int, other_den: int) -> float:
     return (num / den - other_num / other_den) / spread if spread else 0.0
 
 
+def fewer_good(num: int, den: int, other_num: int, other_den: int) -> float:
+    """P of so few good ones among the second, or fewer, if both are alike: Fisher's exact test. O(bad ones)."""
+    bad, total = den - num + other_den - other_num, den + other_den
+    whole = _choices(total, other_den)
+    found = range(other_den - other_num, min(bad, other_den) + 1)
+    return min(1.0, sum(exp(_choices(bad, k) + _choices(total - bad, other_den - k) - whole) for k in found))
+
+
+def _choices(of: int, take: int) -> float:
+    """The logarithm of how many ways there are to take so many; -inf where there is none."""
+    return lgamma(of + 1) - lgamma(take + 1) - lgamma(of - take + 1) if 0 <= take <= of else float("-inf")
+
+
 def discoveries(p_values: Sequence[float], q: float = 0.10) -> list[bool]:
     """Benjamini-Hochberg: which of many scans are reported, at most q of them false on average."""
     order = sorted(range(len(p_values)), key=lambda at: p_values[at])
@@ -238,13 +251,13 @@ def variation(values: Sequence[int]) -> float:
 
 
 def is_regular(gaps_ms: Sequence[int]) -> bool:
-    """R4: 30 gaps with a variation below .15, or 10 of them within 100 ms of their median."""
+    """R4: 30 gaps with a variation below .15, or 10 of them within +-100 ms."""
     last = list(gaps_ms[-30:])
     if len(last) < 10:
         return False
-    middle = sorted(last)[len(last) // 2]
-    close = sum(abs(gap - middle) <= 100 for gap in last)
-    return close >= 10 or (len(last) == 30 and variation(last) < 0.15)
+    ascending = sorted(last)
+    close = any(late - early <= 200 for early, late in zip(ascending, ascending[9:], strict=False))
+    return close or (len(last) == 30 and variation(last) < 0.15)
 
 
 def is_burst(count: int, mean_a_minute: float, open_hours: bool) -> bool:
@@ -273,6 +286,11 @@ def ewma(values: Iterable[int], weight: float = 0.1) -> float | None:
     """Of the logarithm of handling times, back as a time in ms; None of none."""
     level: float | None = None
     for value in values:
-        step = log(max(1, value))
-        level = step if level is None else level + weight * (step - level)
+        level = smoothed(level, value, weight)
     return None if level is None else exp(level)
+
+
+def smoothed(level: float | None, value: int, weight: float = 0.1) -> float:
+    """One step of it: the next level, a logarithm; the first value is the first level."""
+    step = log(max(1, value))
+    return step if level is None else level + weight * (step - level)

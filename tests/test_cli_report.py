@@ -8,14 +8,17 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import msgspec
 import pytest
 from typer.testing import CliRunner
 
 from core import commands as c
+from core import commands_cases as cc
 from tests.halls import POLICY, opened
 from tests.test_replays import stored
 from tests.test_report import lively
 from workers.cli import app
+from workers.records import RecordLine
 from workers.report import Line
 
 RUN = CliRunner()
@@ -95,6 +98,36 @@ def test_marks_are_told_one_a_line(tmp_path: Path) -> None:
         hall.serve(1, 18_000)
         hall.ask(c.SubmitEvaluation(level=5), "ev-1")
     stored(tmp_path, hall)
-    assert said(tmp_path, "--flags") == "h1  R4  ev-1  39/30\n"
-    assert json.loads(said(tmp_path, "--flags", "--format", "json"))["marks"][0]["rule"] == "R4"
-    assert said(tmp_path, "--flags", "--hall", "h2") == ""
+    marks = json.loads(said(tmp_path, "--by", "flags", "--format", "json"))["lines"]
+    assert [(one["hall"], one["rule"], one["subject"], one["day"]) for one in marks] == [
+        ("h1", "R4", "ev-1", 20261123),
+        ("h1", "R5", "ev-1", 20261123),
+    ]
+    assert said(tmp_path, "--by", "flags").splitlines()[1].split() == ["h1", "R4", "ev-1", "10", "30", "20261123"]
+    assert json.loads(said(tmp_path, "--by", "flags", "--hall", "h2", "--format", "json"))["lines"] == []
+
+
+def test_the_star_list_and_what_is_on_record(tmp_path: Path) -> None:
+    hall = opened(zones=(msgspec.structs.replace(POLICY.zones[0], seats=16),))
+    hall.ask(cc.CountZone("w1", 9))
+    hall.ask(cc.RecordVolunteer("guide", "forms", 2))
+    stored(tmp_path, hall)
+    records = json.loads(said(tmp_path, "--by", "records", "--format", "json"))["lines"]
+    assert [(one["kind"], one["item"], one["most"], one["quantity"]) for one in records] == [
+        ("volunteer", "guide/forms", 0, 2),
+        ("zone", "w1", 9, 9),
+    ]
+    head, *_ = said(tmp_path, "--by", "records").splitlines()
+    assert tuple(head.split()) == RecordLine.__struct_fields__
+    assert said(tmp_path, "--by", "stars").splitlines() == ["rank"], "nobody has enough ratings"
+    assert said(tmp_path, "--by", "records", "--format", "csv").splitlines()[0].split(",") == head.split()
+
+
+def test_a_statement_is_the_line_of_one_department_or_clerk(data: Path) -> None:
+    lines = json.loads(said(data, "--by", "clerk", "--clerk", "staff-2", "--format", "json"))["lines"]
+    assert [(one["clerk"], one["department"], one["served"]) for one in lines] == [("staff-2", "tax", 1)]
+    lines = json.loads(said(data, "--by", "department", "--department", "hrss", "--format", "json"))["lines"]
+    assert [(one["department"], one["served"]) for one in lines] == [("hrss", 5)]
+    span = ["report", str(data), "--first", "2026-11-24", "--last", "2026-11-30", "--format", "json"]
+    found = json.loads(RUN.invoke(app, span).stdout)
+    assert (found["first"], found["last"], found["lines"][0]["served"]) == (20261124, 20261130, 1)

@@ -1,21 +1,17 @@
-"""workers/report.py: what was rated, followed up and staffed, counted once, from a journal that is only read."""
+"""workers/report.py: what was rated, followed up and staffed; each share over its own denominator, each against all."""
 
-import asyncio
 from pathlib import Path
 
-import msgspec
 import pytest
+from scipy import stats
 
 from core import commands as c
 from core import commands_cases as cc
-from core.record import decode
 from core.statistics import RANKED
-from tests.halls import HALL, MIN, Driven, clock, opened
-from tests.test_replays import change, rows, stored
+from tests.halls import MIN, Driven, clock, opened
+from tests.test_replays import stored
+from workers import counting
 from workers import report as reports
-from workers.journal import SqliteJournal
-from workers.ports import JournalDamaged, Missing, Part
-from workers.recovery import newest_file
 from workers.report import Line, Period
 from workers.totals import Counter, HallTotals, Totals
 
@@ -50,7 +46,7 @@ def lively() -> Driven:
 
 def line(data: Path, by: str, **where: object) -> Line:
     """The line of a group."""
-    found = reports.report(reports.update(data), MONTH, by).lines
+    found = reports.report(counting.update(data), MONTH, by).lines
     (one,) = [one for one in found if all(getattr(one, name) == value for name, value in where.items())]
     return one
 
@@ -106,64 +102,6 @@ def test_n22_staffed_counters_against_the_roster(tmp_path: Path) -> None:
     assert (day.covered_num, day.covered_den) == ((210 + 510 + 540) * 60, 3 * 540 * 60)
 
 
-def test_the_next_report_counts_only_what_came_since(tmp_path: Path) -> None:
-    hall = lively()
-    lines = rows(hall)
-
-    async def append(first: int, last: int) -> None:
-        journal = await SqliteJournal.open(tmp_path, now_ms=lambda: hall.at_ms)
-        await journal.append([Part(HALL, first, lines[first:last])])
-        await journal.close()
-
-    for first, last in ((0, 10), (10, 11), (11, 40), (40, len(lines))):
-        asyncio.run(append(first, last))
-        totals = reports.update(tmp_path)
-        assert totals == reports.update(tmp_path, fresh=True)
-        assert totals.seq == last
-    assert reports.kept(tmp_path).exists()
-    whole = Counter(Totals())
-    for line_ in hall.journal:
-        whole.note(HALL, decode(line_.kind, line_.v, line_.payload)[0], line_.at_ms)
-    assert whole.totals.halls == totals.halls
-
-
-def test_totals_of_another_journal_or_none_begin_anew(tmp_path: Path) -> None:
-    stored(tmp_path, lively())
-    fresh = reports.update(tmp_path)
-    path = reports.kept(tmp_path)
-    for wrong in (
-        b"nothing",
-        msgspec.msgpack.encode(Totals(fresh.seq, 1)),
-        msgspec.msgpack.encode(Totals(99_999, fresh.at_ms)),
-    ):
-        path.write_bytes(wrong)
-        assert reports.update(tmp_path) == fresh
-
-
-def test_a_directory_that_cannot_be_written_is_reported_on(tmp_path: Path) -> None:
-    stored(tmp_path, lively())
-    (tmp_path / "report").write_text("a file where the directory would be")
-    assert reports.update(tmp_path).seq > 0
-
-
-def test_nothing_is_written_to_the_journal(tmp_path: Path) -> None:
-    stored(tmp_path, lively())
-    path = newest_file(tmp_path)
-    assert path is not None
-    before = path.read_bytes()
-    reports.update(tmp_path)
-    assert path.read_bytes() == before
-
-
-def test_no_journal_and_a_damaged_row(tmp_path: Path) -> None:
-    with pytest.raises(Missing):
-        reports.update(tmp_path)
-    stored(tmp_path, lively())
-    change(tmp_path, "UPDATE journal SET payload = x'c1' WHERE kind = 26")
-    with pytest.raises(JournalDamaged, match="row "):
-        reports.update(tmp_path)
-
-
 def test_an_award_list_has_enough_ratings_and_shows_ties() -> None:
     counter = Counter(Totals())
     hall = counter.totals.halls.setdefault("h", opened_totals())
@@ -196,6 +134,17 @@ def test_periods(day: str, month: str, span: tuple[int, int]) -> None:
     assert reports.period(day, month) == span
 
 
+def test_a_period_from_one_day_to_another() -> None:
+    assert reports.period("", "", "2026-11-23", "2026-12-02") == (20261123, 20261202)
+    for wrong in (
+        ("", "", "2026-11-23", ""),
+        ("", "2026-11", "2026-11-23", "2026-11-24"),
+        ("", "", "2026-11-24", "2026-11-23"),
+    ):
+        with pytest.raises(ValueError, match=r"give one|lies after"):
+            reports.period(*wrong)
+
+
 @pytest.mark.parametrize(
     ("day", "month"), [("", ""), ("2026-11-23", "2026-11"), ("23 Nov", ""), ("2026-11", ""), ("", "2026-11-23")]
 )
@@ -226,3 +175,97 @@ def test_attention_is_for_whoever_is_surely_twice_as_bad() -> None:
         hall.cells[counter.cell("h", hall, "hrss", name, "si")].n = [bad, 0, 0, 0, 300 - bad]
     lines = reports.report(counter.totals, MONTH, "clerk").lines
     assert [one.clerk for one in lines if one.attention] == ["c"]
+
+
+def counted(*cells: tuple[str, str, str, list[int]]) -> Counter:
+    """Totals of a day: department, clerk, service, ratings of level 1-5."""
+    counter = Counter(Totals())
+    hall = counter.totals.halls.setdefault("h", opened_totals())
+    for department, clerk, service, n in cells:
+        hall.cells[counter.cell("h", hall, department, clerk, service)].n = n
+    return counter
+
+
+def test_what_is_shown_is_drawn_towards_the_usual_of_hall_and_service() -> None:
+    """One service is hard, one easy; who does the hard one alone is not drawn towards the easy one."""
+    counter = counted(
+        ("d", "hard", "x", [10, 10, 0, 40, 40]),
+        ("d", "easy", "y", [0, 0, 0, 50, 850]),
+        ("d", "both", "x", [5, 5, 0, 40, 50]),
+        ("d", "both", "y", [0, 1, 0, 9, 90]),
+    )
+    x, y = (80 + 90) / 200, (900 + 99) / 1000
+    shown = {one.clerk: one.good_shown for one in reports.report(counter.totals, MONTH, "clerk").lines}
+    assert shown["hard"] == pytest.approx((80 + 50 * x) / 150, abs=1e-4)
+    assert shown["easy"] == pytest.approx((900 + 50 * y) / 950, abs=1e-4)
+    assert shown["both"] == pytest.approx((90 + 99 + 50 * (x + y) / 2) / 250, abs=1e-4)
+
+
+def test_every_interval_and_every_chance_is_scipys() -> None:
+    """Wilson, the posterior of attention and the false discoveries of a whole report, computed apart."""
+    cells = [("d", f"u{no}", "x", [no, 0, 0, 20, 300 + 7 * no]) for no in range(30)]
+    counter = counted(*cells)
+    hall = counter.totals.halls["h"]
+    for at, cell in enumerate(hall.cells):
+        cell.bad_ppm = 3_000_000 + 100_000 * at
+    lines = reports.report(counter.totals, MONTH, "clerk").lines
+    prior = sum(one.good_num for one in lines) / sum(one.good_den for one in lines)
+    p_values = []
+    for one in lines:
+        low, high = stats.binomtest(one.good_num, one.good_den).proportion_ci(method="wilson")
+        assert (one.good_low, one.good_high) == pytest.approx((low, high), abs=1e-4)
+        a, b = one.bad_num + 50 * (1 - prior), one.good_num + 50 * prior
+        assert one.attention is bool(stats.beta.sf(2 * (1 - prior), a, b) > 0.95)
+        assert one.bad_ratio == pytest.approx(one.bad_num / one.bad_expected, abs=0.01)
+        p_values.append(stats.poisson.sf(one.bad_num - 1, one.bad_expected))
+    worse = [bool(p <= 0.10) for p in stats.false_discovery_control(p_values, method="bh")]
+    assert [one.worse for one in lines] == worse and 0 < sum(worse) < 30
+
+
+@pytest.mark.parametrize(("rated", "worse"), [(19, False), (20, True)])
+def test_a_few_ratings_say_nothing_against_anybody(rated: int, worse: bool) -> None:
+    counter = counted(("d", "u1", "x", [rated, 0, 0, 0, 0]), ("d", "u2", "y", [0, 0, 0, 0, 2]))
+    for cell in counter.totals.halls["h"].cells:
+        cell.bad_ppm = 300_000
+    first, second = reports.report(counter.totals, MONTH, "clerk").lines
+    assert (first.worse, second.worse, second.attention) == (worse, False, False)
+
+
+def test_a_clerks_moving_handling_time_is_that_of_the_page(tmp_path: Path) -> None:
+    """Lambda .1 of the logarithm; two servings of 2 minutes, one of 10, told as of the end of the period."""
+    hall = opened()
+    for minutes in (2, 2, 10):
+        hall.take()
+        hall.serve(1, minutes * MIN)
+    stored(tmp_path, hall)
+    assert line(tmp_path, "clerk", clerk="staff-1").handling_ewma_s == int(120 * 5**0.1)
+    assert line(tmp_path, "hall").handling_ewma_s == 0
+
+
+def test_what_is_asked_for_by_name(tmp_path: Path) -> None:
+    """A filter changes no rate and no prior; of a department, the places are those among its clerks."""
+    stored(tmp_path, lively())
+    totals = counting.update(tmp_path)
+    (clerk,) = reports.report(totals, MONTH, "clerk", only={"clerk": "staff-1"}).lines
+    assert clerk == line(tmp_path, "clerk", clerk="staff-1")
+    (service,) = reports.report(totals, MONTH, "service", only={"clerk": "staff-2"}).lines
+    assert (service.service, service.served) == ("tax", 1)
+    (hall,) = reports.report(totals, MONTH, "hall", only={"department": "tax"}).lines
+    assert (hall.served, hall.cases, hall.covered_den) == (1, 0, 0)
+    assert reports.report(totals, MONTH, "hall", only={"hall": "h9"}).lines == []
+
+
+def test_n17_the_star_list_shows_ties_and_leaves_small_samples_out() -> None:
+    names = (("a", 990, 10), ("b", 985, 15), ("c", 900, 100), ("d", RANKED - 1, 0))
+    counter = counted(*(("d", name, "x", [bad, 0, 0, 0, good]) for name, good, bad in names))
+    found = reports.stars(reports.report(counter.totals, MONTH, "clerk"))
+    assert [(one.clerk, one.rank) for one in found] == [("a", 1), ("b", 1), ("c", 3)]
+
+
+def test_alarms_of_the_cusum_stand_at_the_clerk(tmp_path: Path) -> None:
+    hall = opened(evaluation={"watch": ("CUSUM",)})
+    for _ in range(4):
+        hall.take("tax")
+        hall.ask(c.SubmitEvaluation(hall.serve(2).call, 1))
+    stored(tmp_path, hall)
+    assert line(tmp_path, "clerk", clerk="staff-2").cusum == line(tmp_path, "hall").cusum == 1

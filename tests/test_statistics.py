@@ -15,6 +15,7 @@ from core.statistics import (
     confidence,
     discoveries,
     ewma,
+    fewer_good,
     gamma_above,
     independence,
     is_burst,
@@ -88,6 +89,15 @@ def test_false_discoveries_stay_below_q() -> None:
         false += sum(kept[:180])
         reported += sum(kept)
     assert false / reported < 0.12
+
+
+@MANY
+@given(st.integers(1, 400), st.integers(1, 400), st.floats(0, 1), st.floats(0, 1))
+def test_fewer_good_is_scipys_exact_test(den: int, other: int, share: float, other_share: float) -> None:
+    num, other_num = round(den * share), round(other * other_share)
+    table = [[num, den - num], [other_num, other - other_num]]
+    theirs = stats.fisher_exact(table, alternative="greater").pvalue
+    assert fewer_good(num, den, other_num, other) == pytest.approx(theirs, rel=1e-6, abs=1e-12)
 
 
 def test_two_shares_squared_is_the_chi_square_of_the_table() -> None:

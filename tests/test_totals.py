@@ -5,17 +5,17 @@ from core import facts_cases as fc
 from core import facts_tickets as t
 from core.facts import KINDS
 from tests.halls import EXAMPLES
-from workers.totals import KEPT_DAYS, RULES, Counter, Totals
+from workers.totals import COUNTED, KEPT_DAYS, Counter, Totals
 
 
 def test_every_rule_is_of_a_fact_of_the_catalogue() -> None:
-    assert RULES.keys() <= set(KINDS.values())
+    assert set(KINDS.values()) >= COUNTED
 
 
 def test_what_no_report_tells_is_passed_over() -> None:
     counter = Counter(Totals())
     for kind, example in EXAMPLES.items():
-        if kind not in RULES:
+        if kind not in COUNTED:
             counter.note("h", example, 1)
     assert counter.totals == Totals()
 
@@ -41,7 +41,7 @@ def test_servings_that_can_no_longer_be_rated_are_forgotten() -> None:
 
 
 def test_a_probe_is_in_no_total() -> None:
-    assert fc.EvaluationProbed not in RULES
+    assert fc.EvaluationProbed not in COUNTED
 
 
 def test_who_is_asked_is_counted_by_how_long_people_waited() -> None:
@@ -52,8 +52,53 @@ def test_who_is_asked_is_counted_by_how_long_people_waited() -> None:
         counter.note("h", f.EvaluationOpened(call, 9, "u1", 1, "si", "hrss"), 0)
     for call in (1, 1, 4):
         counter.note("h", f.EvaluationShown(call), 1)
-    assert counter.totals.halls["h"].asked == {"u1": [1, 0, 0, 1, 0, 1, 1, 0]}
+    assert counter.totals.halls["h"].cells[1].asked == [*(1, 1, 0), *(1, 0, 0), *(1, 0, 0), *(1, 1, 0), *(0, 0, 0)]
     counter.note("h", f.EvaluationSubmitted(4, 2, "u1", 1, "si", "hrss", "device", 1, False), 1)
     counter.note("h", f.EvaluationShown(4), 2)
     assert [cell.shown for cell in counter.totals.halls["h"].cells] == [0, 2]
     assert counter.totals.halls["h"].cells[1].n == [0, 1, 0, 0, 0]
+    assert counter.totals.halls["h"].cells[1].asked[9:12] == [1, 1, 1]
+
+
+def test_who_was_called_again_is_counted_beside() -> None:
+    counter = Counter(Totals())
+    counter.note("h", f.DayOpened(20261123, 0, 1), 0)
+    counter.note("h", t.TicketRecalled(1, 1, 1, 1), 0)
+    counter.note("h", t.TicketRecalled(1, 1, 1, 2), 0)
+    for call in (1, 2):
+        counter.note("h", t.ServingFinished(call, call, 1, "u1", "si", "hrss", "done", 1, 0), 0)
+        counter.note("h", f.EvaluationOpened(call, 9, "u1", 1, "si", "hrss"), 0)
+        counter.note("h", f.EvaluationShown(call), 1)
+    counter.note("h", f.EvaluationSubmitted(1, 5, "u1", 1, "si", "hrss", "device", 1, False), 1)
+    assert counter.totals.halls["h"].cells[1].asked == [*(2, 2, 1), *[0] * 9, *(1, 1, 1)]
+
+
+def test_an_excluded_rating_is_expected_no_more() -> None:
+    counter = Counter(Totals())
+    counter.note("h", f.DayOpened(20261123, 0, 1), 0)
+    for call in (1, 2):
+        counter.note("h", t.ServingFinished(call, call, 1, "u1", "si", "hrss", "done", 1, 0), 0)
+        counter.note("h", f.EvaluationOpened(call, 9, "u1", 1, "si", "hrss"), 0)
+    counter.note("h", f.EvaluationSubmitted(1, 5, "u1", 1, "si", "hrss", "device", 1, False), 1)
+    cell, mix = counter.totals.halls["h"].cells[1], counter.totals.halls["h"].mixes["si"]
+    before = cell.bad_ppm
+    counter.note("h", f.EvaluationSubmitted(2, 1, "u1", 1, "si", "hrss", "device", 1, False), 1)
+    counter.note("h", fc.EvaluationExcluded(2, "mistaken", "boss"), 2)
+    assert (cell.bad_ppm, mix.rated, mix.bad) == (before, 1, 0)
+
+
+def test_devices_are_counted_by_day_and_their_rhythm_when_it_closes() -> None:
+    counter = Counter(Totals())
+    for day in (20261123, 20261124):
+        counter.note("h", f.DayOpened(day, 0, 1, ((0, 3_600_000),)), 0)
+        for call in range(1, 16):
+            rating = f.EvaluationSubmitted(call, 5, "u1", 1, "si", "hrss", "device", 1, False, device="ev-1")
+            counter.note("h", rating, call * (60_000 if day % 2 else 61_000 + call * 999))
+        counter.note(
+            "h", f.EvaluationSubmitted(99, 1, "u1", 1, "si", "hrss", "kiosk", 1, False, device="self-1"), 10**8
+        )
+        counter.note("h", f.DayClosed(day, 15, 15, 0, 0, 0), 0)
+    hall = counter.totals.halls["h"]
+    assert [(one.day, one.rule, one.subject) for one in hall.marks] == [(20261123, "R4", "ev-1")]
+    assert hall.given["ev-1"] == {20261123: [0, 0, 0, 0, 15], 20261124: [0, 0, 0, 0, 15]} and hall.times == {}
+    assert hall.given["self-1"][20261123] == [1, 0, 0, 0, 0] and hall.closed == 20261124

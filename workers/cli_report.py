@@ -1,22 +1,28 @@
-"""workers/cli_report.py: `jiaohao report`: a day or a month, by hall, department, clerk, service or day."""
+"""workers/cli_report.py: `jiaohao report`: a period by hall, department, clerk, service, day; stars, records, flags."""
 
 import csv
 import importlib
+import io
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
+import msgspec
 import typer
 
 if TYPE_CHECKING:
-    from workers.report import Period, Report
+    from workers.report import Period
     from workers.totals import Totals
 
 FORMS: Final = ("table", "csv", "json", "parquet")
+KINDS: Final = ("hall", "department", "clerk", "service", "day", "records", "stars", "flags")
 COLUMNS: Final = [
-    *("hall", "department", "clerk", "service", "day", "served", "wait_s", "handling_s", "rated", "good", "bad"),
-    *("satisfaction", "good_low", "sample", "rank", "cases", "in_time", "covered"),
+    *("hall", "department", "clerk", "service", "day", "served", "wait_s", "handling_s", "handling_ewma_s", "rated"),
+    *("good", "bad", "bad_expected", "bad_ratio", "satisfaction", "good_low", "sample", "rank", "attention", "worse"),
+    *("cusum", "assisted", "diverted", "cases", "in_time", "covered"),
 ]
+EMPTY: Final = ("", "0", "0/0", "0.0", "False")
+STARS: Final = ["rank", "hall", "department", "clerk", "good", "good_low", "good_high", "handling_s", "cases"]
 
 
 def attach(app: typer.Typer) -> None:
@@ -28,36 +34,70 @@ def report(
     data: Annotated[Path, typer.Argument(help="data directory")],
     day: Annotated[str, typer.Option(help="one business day, 2026-11-23")] = "",
     month: Annotated[str, typer.Option(help="one month, 2026-11")] = "",
+    first: Annotated[str, typer.Option(help="first day of a period; with --last")] = "",
+    last: Annotated[str, typer.Option(help="last day of a period; with --first")] = "",
     hall: Annotated[str, typer.Option(help="only this hall")] = "",
-    by: Annotated[str, typer.Option(help="hall, department, clerk, service or day")] = "hall",
-    form: Annotated[str, typer.Option("--format", help="table, csv, json or parquet")] = "table",
+    department: Annotated[str, typer.Option(help="only this department")] = "",
+    clerk: Annotated[str, typer.Option(help="only this clerk")] = "",
+    service: Annotated[str, typer.Option(help="only this service")] = "",
+    by: Annotated[str, typer.Option(help=", ".join(KINDS))] = "hall",
+    form: Annotated[str, typer.Option("--format", help=", ".join(FORMS))] = "table",
     out: Annotated[Path | None, typer.Option(help="write here instead of stdout; parquet needs it")] = None,
     public: Annotated[bool, typer.Option(help="leave out small cells, for a notice board")] = False,
-    flags: Annotated[bool, typer.Option(help="what looks manipulated instead, one mark a line")] = False,
     fresh: Annotated[bool, typer.Option(help="count the whole journal again")] = False,
 ) -> None:
-    """Service, ratings with numerators and denominators, and follow-up in time; the dispatcher is not disturbed."""
-    from workers import report as reports
-    from workers.cli import USAGE, fail, run
+    """Service, ratings with numerators and denominators, and follow-up in time; the dispatcher is not disturbed.
 
-    if by not in reports.GROUPS or form not in FORMS or (form == "parquet" and out is None):
+    records: zones against seats, facilities, volunteers, diversions. stars: the service-star list. flags: what looks
+    manipulated, one mark a line.
+    """
+    from workers import counting
+    from workers.cli import USAGE, fail, run
+    from workers.report import period
+
+    if by not in KINDS or form not in FORMS or (form == "parquet" and out is None):
         fail(f"no report by {by!r} as {form!r}", "--by, --format, --out", "see jiaohao report --help", USAGE)
     try:
-        span = reports.period(day, month)
+        span = period(day, month, first, last)
     except ValueError as error:
-        fail(str(error), "--day, --month", "such as --day 2026-11-23 or --month 2026-11", USAGE)
+        fail(str(error), "--day, --month, --first, --last", "such as --day 2026-11-23 or --month 2026-11", USAGE)
+    only = {"hall": hall, "department": department, "clerk": clerk, "service": service}
 
     async def task() -> None:
-        if flags:
-            show_marks(reports.update(data, fresh=fresh), span, hall, form)
-            return
-        found = reports.report(reports.update(data, fresh=fresh), span, by, hall=hall, public=public)
-        write(found, form, out)
+        write(document(counting.update(data, fresh=fresh), span, by, public=public, only=only), form, out)
 
     run(task, str(data))
 
 
-def write(found: "Report", form: str, out: Path | None) -> None:
+class Document(msgspec.Struct):
+    """The document of `--format json`. `first`, `last`: business days; `seq`: the last row of the journal counted."""
+
+    v: int
+    first: int
+    last: int
+    by: str
+    seq: int
+    lines: list[Any]
+
+
+def document(totals: "Totals", span: "Period", by: str, *, public: bool, only: dict[str, str]) -> Document:
+    """The lines of one kind of report."""
+    from workers import report as reports
+    from workers.scans import scan
+
+    lines: list[Any]
+    if by == "records":
+        lines = list(reports.on_record(totals, span, hall=only["hall"]))
+    elif by == "flags":
+        lines = [one for one in scan(totals, span) if only["hall"] in ("", one.hall)]
+    elif by == "stars":
+        lines = reports.stars(reports.report(totals, span, "clerk", only=only))
+    else:
+        lines = reports.report(totals, span, by, public=public, only=only).lines
+    return Document(1, span.first, span.last, by, totals.seq, lines)
+
+
+def write(found: Document, form: str, out: Path | None) -> None:
     """The report in one form, to a file or to stdout. Missing without pyarrow for Parquet."""
     if form == "parquet":
         assert out is not None, "parquet has a file"
@@ -70,50 +110,40 @@ def write(found: "Report", form: str, out: Path | None) -> None:
         sys.stdout.write(text)
 
 
-def show_marks(totals: "Totals", span: "Period", hall: str, form: str) -> None:
-    """Marks for a person to look at: hall, rule, subject, what was counted."""
-    import msgspec
+def fields(by: str) -> tuple[str, ...]:
+    """The columns of a kind of report."""
+    from workers.records import RecordLine
+    from workers.report import Line
+    from workers.scans import Marked
 
-    from workers.scans import scan
-
-    found = [one for one in scan(totals, span) if hall in ("", one.hall)]
-    if form == "json":
-        marks = [one._asdict() for one in found]
-        sys.stdout.write(msgspec.json.encode({"v": 1, "marks": marks}).decode() + "\n")
-        return
-    for one in found:
-        sys.stdout.write(f"{one.hall}  {one.rule}  {one.subject}  {one.num}/{one.den}\n")
+    return {"records": RecordLine, "flags": Marked}.get(by, Line).__struct_fields__
 
 
-def rows(found: "Report") -> list[dict[str, Any]]:
+def rows(found: Document) -> list[dict[str, Any]]:
     """The lines as plain rows."""
-    return [{name: getattr(line, name) for name in line.__struct_fields__} for line in found.lines]
+    return [{name: getattr(line, name) for name in fields(found.by)} for line in found.lines]
 
 
-def as_json(found: "Report") -> str:
+def as_json(found: Document) -> str:
     """One document."""
-    import msgspec
-
     return msgspec.json.encode(found).decode() + "\n"
 
 
-def as_csv(found: "Report") -> str:
+def as_csv(found: Document) -> str:
     """All columns; a rate is two of them."""
-    import io
-
-    from workers.report import Line
-
     file = io.StringIO()
-    writer = csv.DictWriter(file, Line.__struct_fields__, lineterminator="\n")
+    writer = csv.DictWriter(file, fields(found.by), lineterminator="\n")
     writer.writeheader()
     writer.writerows(rows(found))
     return file.getvalue()
 
 
-def as_table(found: "Report") -> str:
-    """What a person reads first: shares as num/den, and how far the sample goes."""
-    told = [COLUMNS, *([_cell(row, name) for name in COLUMNS] for row in rows(found))]
-    kept = [at for at in range(len(COLUMNS)) if any(line[at] not in ("", "0") for line in told[1:])] or [0]
+def as_table(found: Document) -> str:
+    """What a person reads first: shares as num/den, and how far the sample goes. Columns of nothing are left out."""
+    columns = {"stars": STARS, "records": list(fields("records")), "flags": list(fields("flags"))}
+    names = columns.get(found.by, COLUMNS)
+    told = [names, *([_cell(row, name) for name in names] for row in rows(found))]
+    kept = [at for at in range(len(names)) if any(line[at] not in EMPTY for line in told[1:])] or [0]
     widths = [max(len(line[at]) for line in told) for at in kept]
     lines = ["  ".join(line[at].ljust(width) for at, width in zip(kept, widths, strict=True)).rstrip() for line in told]
     return "\n".join(lines) + "\n"
@@ -129,7 +159,7 @@ def _cell(row: dict[str, Any], name: str) -> str:
     return f"{num}/{den} {factor * num / den:.1f}" if den else "0/0"
 
 
-def parquet(found: "Report", out: Path) -> None:
+def parquet(found: Document, out: Path) -> None:
     """Columns under zstd, for who has the extra `report`."""
     from workers.ports import Missing
 

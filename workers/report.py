@@ -1,38 +1,39 @@
-"""workers/report.py: reports as read models: the journal is read, never written, and what was counted is kept beside.
+"""workers/report.py: the lines of a report out of the totals: rates, shrinkage, places, observed against expected.
 
-Short read-only statements, so that no commit waits and no checkpoint is held up. The totals lie in `DIR/report/`; the
-next report counts only what came since. They can be thrown away: the journal makes them anew.
+Nothing is read here but the totals (`workers/counting.py`); a rate keeps its numerator and denominator.
 """
 
-import gc
-import os
-from collections.abc import Callable
-from contextlib import closing, suppress
+from collections import defaultdict
+from collections.abc import Mapping
 from operator import add
-from pathlib import Path
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from core import record
-from core.facts import KIND_OF
-from core.statistics import RANKED, Levels, confidence, posterior_above, rates, shown, shrunk, ties, wilson
-from workers import engine, recovery
-from workers.ports import JournalDamaged, Missing
-from workers.totals import RULES, CaseLine, Cell, Counter, Key, Totals
-
-T = TypeVar("T")
-PAGE: Final = 50_000
-SATISFIED: Final = 2
-ATTENTION: Final = 0.95
-FORMAT: Final = 1
-KINDS: Final = tuple(KIND_OF[kind] for kind in RULES)
-PAGE_OF: Final = (
-    "SELECT j.seq, w.text, j.at_ms, j.kind, j.v, j.payload FROM journal j JOIN word w ON w.id = j.hall"  # noqa: S608 - numbers of our own table
-    f" WHERE j.seq > ? AND j.seq <= ? AND j.kind IN ({', '.join(map(str, KINDS))}) ORDER BY j.seq"
+from core.statistics import (
+    RANKED,
+    TOO_FEW,
+    Levels,
+    confidence,
+    discoveries,
+    poisson_at_least,
+    posterior_above,
+    rates,
+    shown,
+    shrunk,
+    ties,
+    wilson,
 )
+from workers import follow_up, records
+from workers.follow_up import CaseLine
+from workers.mix import PPM
+from workers.totals import Cell, Key, Totals
+
+ATTENTION: Final = 0.95
 GROUPS: Final = {"hall": (0,), "department": (0, 2), "clerk": (0, 2, 3), "service": (0, 4), "day": (0, 1)}
-OF_QUEUES: Final = ("taken", "called", "waited_long", "missed")
+OF_QUEUES: Final = ("taken", "called", "waited_long", "missed", "assisted", "diverted", "early", "cusum")
+CLERK: Final = 3
+EVERYBODY: Final[Mapping[str, str]] = {}
 NAMES: Final = ("hall", "day", "department", "clerk", "service")
 
 
@@ -43,97 +44,27 @@ class Period(NamedTuple):
     last: int
 
 
-def period(day: str, month: str) -> Period:
-    """`2026-11-23` or `2026-11`. ValueError when it is neither."""
-    if bool(day) is bool(month):
-        raise ValueError("give one of --day and --month")
+def period(day: str, month: str, first: str = "", last: str = "") -> Period:
+    """`2026-11-23`, or `2026-11`, or from one day to another. ValueError when it is none of them."""
+    if first and last and not day and not month:
+        span = Period(period(first, "").first, period(last, "").last)
+        if span.first > span.last:
+            raise ValueError(f"{first} lies after {last}")
+        return span
+    if bool(day) is bool(month) or first or last:
+        raise ValueError("give one of --day, --month, and --first with --last")
     digits = (day or month).replace("-", "")
     if not digits.isdecimal() or len(digits) != (8 if day else 6):
         raise ValueError(f"{day or month} is no {'day' if day else 'month'}")
     return Period(int(digits), int(digits)) if day else Period(int(digits) * 100, int(digits) * 100 + 99)
 
 
-# Counting.
-
-
-def kept(data: Path) -> Path:
-    """Where the totals lie."""
-    return data / "report" / f"totals-{FORMAT}.mp"
-
-
-def update(data: Path, *, fresh: bool = False) -> Totals:
-    """The totals up to now: what was kept, and what came since. Blocking: for a process or thread of its own."""
-    files = recovery.files(data)
-    if not files:
-        raise Missing(f"no journal in {data}")
-    totals = Totals() if fresh else _load(data, files)
-    before, counter = totals.seq, Counter(totals)
-    for path in files:
-        _count(path, counter)
-    if totals.seq != before:
-        _save(data, totals)
-    return totals
-
-
-def _load(data: Path, files: list[Path]) -> Totals:
-    """What was kept, if the journal still goes on from there: a restored copy begins anew."""
-    try:
-        totals = _quietly(lambda: msgspec.msgpack.decode(kept(data).read_bytes(), type=Totals))
-    except (OSError, msgspec.MsgspecError):
-        return Totals()
-    for path in files:
-        with closing(engine.reader(path)) as db:
-            row = db.execute("SELECT at_ms FROM journal WHERE seq = ?", (totals.seq,)).fetchone()
-            if row is not None:
-                return totals if row[0] == totals.at_ms else Totals()
-    return Totals()
-
-
-def _quietly(job: Callable[[], T]) -> T:
-    """Without the collector walking over a million young objects that all stay."""
-    gc.disable()
-    try:
-        return job()
-    finally:
-        gc.enable()
-
-
-def _save(data: Path, totals: Totals) -> None:
-    """Kept where the directory can be written; a report needs no more than to read."""
-    path = kept(data)
-    with suppress(OSError):
-        path.parent.mkdir(exist_ok=True)
-        part = path.with_suffix(f".{os.getpid()}")
-        part.write_bytes(msgspec.msgpack.encode(totals))
-        part.replace(path)
-
-
-def _count(path: Path, counter: Counter) -> None:
-    """The rows of a month behind what is counted, page by page."""
-    totals = counter.totals
-    with closing(engine.reader(path)) as db:
-        last = db.execute("SELECT seq, at_ms FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
-        first = db.execute("SELECT min(seq) FROM journal").fetchone()[0]
-        if last is None or last[0] <= totals.seq:
-            return
-        seq = max(totals.seq, first - 1)
-        while seq < last[0]:
-            end = min(seq + PAGE, last[0])
-            for at, hall, at_ms, kind, v, payload in db.execute(PAGE_OF, (seq, end)):
-                try:
-                    fact = record.decode(kind, v, payload)[0]
-                except msgspec.MsgspecError as error:
-                    raise JournalDamaged(f"row {at} cannot be read: {error}") from error
-                counter.note(hall, fact, at_ms)
-            seq = end
-        totals.seq, totals.at_ms = last
-
-
-# Rows.
-
-
 class Line(msgspec.Struct):
-    """One row of a report: counts, and every rate as numerator and denominator. `low`, `high`: of the good share."""
+    """One row of a report: counts, and every rate as numerator and denominator. `low`, `high`: of the good share.
+
+    `bad_ratio`: bad ratings against those that service, waiting and hour let expect; `worse`: more than chance gives,
+    over the lines at most a tenth of them false. `handling_ewma_s`: a clerk's moving handling time at the end.
+    """
 
     hall: str = ""
     day: int = 0
@@ -188,41 +119,72 @@ class Line(msgspec.Struct):
     appeal_num: int = 0
     appeal_den: int = 0
     attention: bool = False
+    handling_ewma_s: int = 0
+    assisted: int = 0
+    diverted: int = 0
+    early: int = 0
+    early_expected: float = 0.0
+    bad_expected: float = 0.0
+    bad_ratio: float = 0.0
+    worse: bool = False
+    cusum: int = 0
 
 
 class Report(msgspec.Struct):
-    """The document of `report --format json`."""
+    """What was asked for, in order."""
 
-    v: int
-    first: int
-    last: int
     by: str
-    seq: int
     lines: list[Line]
 
 
-def report(totals: Totals, span: Period, by: str, *, hall: str = "", public: bool = False) -> Report:
-    """The lines of a period, grouped; `public` leaves out cells in which somebody could be recognised."""
-    groups: dict[tuple[str | int, ...], Cell] = {}
+def report(
+    totals: Totals, span: Period, by: str, *, public: bool = False, only: Mapping[str, str] = EVERYBODY
+) -> Report:
+    """The lines of a period, grouped. `only`: of this hall, department, clerk, service; "" is all.
+
+    Places are among the clerks of the hall or department asked for; what is usual is that of everybody of a hall and
+    service. `public` leaves out cells in which somebody could be recognised.
+    """
     where = GROUPS[by]
-    for name, found in totals.halls.items():
-        for key, cell in zip(found.keys, found.cells, strict=True):
-            if span.first <= key[1] <= span.last and hall in ("", name):
-                group = tuple(key[at] for at in where)
-                groups[group] = _sum(groups.get(group), cell)
-    cases = _cases(totals, span, by, hall)
-    prior = _prior(groups.values())
-    lines = [_line(where, group, cell, prior, cases.get(group, [])) for group, cell in sorted(groups.items())]
+    wanted = [(NAMES.index(name), value) for name, value in only.items() if value]
+    early = [one for one in wanted if one[0] < CLERK or one[0] not in where]
+    pairs = [
+        (key, cell)
+        for found in totals.halls.values()
+        for key, cell in zip(found.keys, found.cells, strict=True)
+        if span.first <= key[1] <= span.last
+    ]
+    usual = _usual(pairs)
+    groups: dict[tuple[str | int, ...], Cell] = {}
+    good: defaultdict[tuple[str | int, ...], float] = defaultdict(float)
+    for key, cell in pairs:
+        if all(key[at] == value for at, value in early):
+            group = tuple([key[at] for at in where])
+            groups[group] = _sum(groups.get(group), cell)
+            good[group] += usual.get((key[0], key[4]), 0.0) * sum(cell.n)
+    cases = _cases(totals, span, by, early)
+    lines = [_line(where, group, cell, good[group], cases.get(group, [])) for group, cell in sorted(groups.items())]
     if by == "service":
         lines = [line for line in lines if line.service]
-    if by in ("hall", "day"):
+    if by in ("hall", "day") and not any(at for at, _ in wanted):
         _cover(totals, span, lines, by)
     if by in ("clerk", "department"):
         lines = [line for line in lines if line.clerk or (by == "department" and line.department)]
         _rank(lines)
+    _compare(lines, groups, where)
+    lines = [line for line in lines if all(getattr(line, NAMES[at]) in (value, 0, "") for at, value in wanted)]
     if public:
         lines = [_suppressed(line) for line in lines]
-    return Report(1, span.first, span.last, by, totals.seq, lines)
+    return Report(by, lines)
+
+
+def _usual(pairs: list[tuple[Key, Cell]]) -> dict[tuple[str, str], float]:
+    """The good share of everybody, by hall and service: the prior of who does that work."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for key, cell in pairs:
+        known = sums.get((key[0], key[4]))
+        sums[key[0], key[4]] = cell.n if known is None else list(map(add, known, cell.n))
+    return {of: sum(n[2:]) / sum(n) for of, n in sums.items() if sum(n)}
 
 
 def _sum(known: Cell | None, cell: Cell) -> Cell:
@@ -242,39 +204,44 @@ def _sum(known: Cell | None, cell: Cell) -> Cell:
     known.called += cell.called
     known.waited_long += cell.waited_long
     known.missed += cell.missed
+    known.assisted += cell.assisted
+    known.diverted += cell.diverted
+    known.early += cell.early
+    known.early_ppm += cell.early_ppm
+    known.bad_ppm += cell.bad_ppm
+    known.cusum += cell.cusum
+    if cell.paced_ms > known.paced_ms:
+        known.paced_ms, known.pace_ms = cell.paced_ms, cell.pace_ms
     known.n = list(map(add, known.n, cell.n))
     known.private = list(map(add, known.private, cell.private))
     return known
 
 
-def _prior(cells: Any) -> float:
-    """The good share of all of them together."""
-    totals = [sum(column) for column in zip(*(cell.n for cell in cells), strict=True)] or [0] * 5
-    return sum(totals[2:]) / sum(totals) if sum(totals) else 1.0
-
-
-def _cases(totals: Totals, span: Period, by: str, hall: str) -> dict[tuple[str | int, ...], list[CaseLine]]:
+def _cases(
+    totals: Totals, span: Period, by: str, wanted: list[tuple[int, str]]
+) -> dict[tuple[str | int, ...], list[CaseLine]]:
     found: dict[tuple[str | int, ...], list[CaseLine]] = {}
     if by == "service":
         return found
     for name, one in totals.halls.items():
         for case in one.cases.values():
-            if span.first <= case.day <= span.last and hall in ("", name):
-                key: Key = (name, case.day, case.department, case.staff, "")
+            key: Key = (name, case.day, case.department, case.staff, "")
+            if span.first <= case.day <= span.last and all(key[at] == value for at, value in wanted):
                 found.setdefault(tuple(key[at] for at in GROUPS[by]), []).append(case)
     return found
 
 
 def _line(
-    where: tuple[int, ...], group: tuple[str | int, ...], cell: Cell, prior: float, cases: list[CaseLine]
+    where: tuple[int, ...], group: tuple[str | int, ...], cell: Cell, usual: float, cases: list[CaseLine]
 ) -> Line:
     names: dict[str, Any] = {NAMES[at]: value for at, value in zip(where, group, strict=True)}
     n1, n2, n3, n4, n5 = cell.n
     found = rates(Levels((n1, n2, n3, n4, n5), cell.evaluable, cell.defaulted))
     good, active = found["good"]
     low, high = wilson(good, active)
-    told = _followed(cases)
-    told["attention"] = posterior_above(n1 + n2, active, 2 * (1 - prior), 1 - prior) > ATTENTION
+    prior = usual / active if active else 1.0
+    told = follow_up.rates(cases)
+    told["attention"] = n1 + n2 > 0 and posterior_above(n1 + n2, active, 2 * (1 - prior), 1 - prior) > ATTENTION
     told |= dict(zip(("n1", "n2", "n3", "n4", "n5"), cell.n, strict=True))
     for name in ("rated", "good", "bad", "satisfaction", "good_with_defaults"):
         told[f"{name}_num"], told[f"{name}_den"] = found[name]
@@ -291,26 +258,21 @@ def _line(
         sample=confidence(active),
         appeal_num=cell.excluded,
         appeal_den=cell.excluded + cell.upheld,
+        handling_ewma_s=cell.pace_ms // 1000 if CLERK in where else 0,
+        early_expected=round(cell.early_ppm / PPM, 2),
+        bad_expected=round(cell.bad_ppm / PPM, 2),
+        bad_ratio=round((n1 + n2) * PPM / cell.bad_ppm, 2) if cell.bad_ppm > 0 else 0.0,
     )
 
 
-def _followed(cases: list[CaseLine]) -> dict[str, Any]:
-    """The rates of follow-up: replied, revisited, put right, satisfied with it, in time."""
-    bad = [case for case in cases if case.kind == "bad_review"]
-    owed = [case for case in bad if case.real_name]
-    seen = [case for case in cases if case.revisited]
-    found_true = [case for case in seen if case.verdict == "substantiated"]
-    put_right = [case for case in seen if case.rectified]
-    stages = sum(case.stages for case in cases)
-    shares = {
-        "replied": (sum(case.replied for case in bad), len(bad)),
-        "revisit": (sum(case.revisited for case in owed), len(owed)),
-        "revisit_rectified": (sum(case.rectified for case in found_true), len(found_true)),
-        "revisit_satisfied": (sum(case.satisfaction >= SATISFIED for case in put_right), len(put_right)),
-        "in_time": (stages - sum(case.late for case in cases), stages),
-    }
-    told = {f"{name}_{part}": share[at] for name, share in shares.items() for at, part in enumerate(("num", "den"))}
-    return {"cases": len(cases), **told}
+def _compare(lines: list[Line], groups: dict[tuple[str | int, ...], Cell], where: tuple[int, ...]) -> None:
+    """Who has more bad ratings than the same work brings others, false discoveries controlled. Not of a few ratings."""
+    lines = [line for line in lines if line.good_den >= TOO_FEW]
+    cells = [groups[tuple(getattr(line, NAMES[at]) for at in where)] for line in lines]
+    bad = [cell.n[0] + cell.n[1] for cell in cells]
+    chances = [poisson_at_least(num, max(1, cell.bad_ppm) / PPM) for num, cell in zip(bad, cells, strict=True)]
+    for line, worse in zip(lines, discoveries(chances) if chances else [], strict=True):
+        line.worse = worse
 
 
 def _cover(totals: Totals, span: Period, lines: list[Line], by: str) -> None:
@@ -336,3 +298,18 @@ def _suppressed(line: Line) -> Line:
         return line
     hidden = {name: -1 for name, count in levels.items() if shown(count) is None}
     return msgspec.structs.replace(line, **hidden, good_num=-1, satisfaction_num=-1, good_low=0.0, good_high=1.0)
+
+
+def on_record(totals: Totals, span: Period, *, hall: str = "") -> list[records.RecordLine]:
+    """What is on record beside the queues: zones, facilities, volunteers, diversions, help, inspections."""
+    found: list[records.RecordLine] = []
+    for name, one in totals.halls.items():
+        if hall in ("", name):
+            days = [entry for entry in one.records.values() if span.first <= entry.day <= span.last]
+            found += records.lines(name, days)
+    return found
+
+
+def stars(found: Report) -> list[Line]:
+    """The service-star list (服务明星): who has enough ratings, by place; ties share one."""
+    return sorted((line for line in found.lines if line.rank), key=lambda line: (line.rank, -line.good_low, line.clerk))

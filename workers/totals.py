@@ -1,19 +1,21 @@
 """workers/totals.py: what a report is made of, counted fact by fact: cells by hall, day, department, clerk, service.
 
 Incremental: a fact is counted once, in journal order. A rating is counted in the cell of its serving, so that every
-numerator stands over its own denominator. Nothing here decides; floats come in only where a report divides.
+numerator stands over its own denominator. Nothing here decides. What is not of one serving is counted beside:
+`workers/mix.py` (what is usual for a service), `workers/rhythm.py` (devices by day), `workers/records.py`.
 """
 
 from collections.abc import Callable
+from math import exp
 from typing import Final
 
 import msgspec
 
 from core.fact import Fact
 from core.facts import (
-    CaseOpened,
     DayClosed,
     DayOpened,
+    DeviceRegistered,
     EvaluationDefaulted,
     EvaluationOpened,
     EvaluationRejected,
@@ -24,29 +26,38 @@ from core.facts import (
     StaffSignedOn,
 )
 from core.facts_cases import (
-    CaseClosed,
-    CaseOverdue,
-    CaseRectified,
-    CaseReopened,
-    CaseReplied,
-    CaseRevisited,
-    CaseVerified,
     EvaluationExcluded,
     EvaluationUpheld,
+    FindingRaised,
+    QueueDiverted,
 )
-from core.facts_tickets import ServingFinished, TicketCalled, TicketMissed, TicketTaken
+from core.facts_tickets import ServingFinished, TicketCalled, TicketMissed, TicketRecalled, TicketTaken
+from core.statistics import smoothed
+from workers import follow_up, records, rhythm
+from workers.follow_up import CaseLine
+from workers.mix import Mix
+from workers.records import Record
+from workers.rhythm import DayMark
 
 Key = tuple[str, int, str, str, str]  # hall, day, department, clerk, service
 PRIVATE: Final = ("qr", "sms", "web", "hotline", "paper")
+COUNTER_SIDE: Final = ("device", "pad")
 BAD: Final = 2
 KEPT_DAYS: Final = 70  # a window of 60 days, and the days to appeal
 SLOW_MS: Final = 900_000
 WAITS_MS: Final = (300_000, 900_000, 1_800_000)
-CELL, SHOWN, WAIT, LEVEL = 6, 1 << 5, 3, 7  # bits of a value of `calls`
+HOUR_MS: Final = 3_600_000
+ASKED: Final = 15  # of each class of waiting, then of who was called again: could be rated, was asked, has rated
+AGAIN: Final = 4
+LEVEL, WAIT, SHOWN, RECALLED, STRATUM, CELL = 7, 3, 1 << 5, 1 << 6, 7, 16  # bits of a value of `calls`
 
 
 class Cell(msgspec.Struct, array_like=True):
-    """One cell. `n`: active ratings of level 1-5; `private`: good and all of those given away from the counter."""
+    """One cell. `n`: active ratings of level 1-5; `private`: good and all of those given away from the counter.
+
+    `early`: servings shorter than the shortest hundredth of the service, `early_ppm` as many as were to be expected;
+    `bad_ppm`: bad ratings to be expected; `pace_ms`: the clerk's moving handling time, as of `paced_ms`.
+    """
 
     served: int = 0
     waited_ms: int = 0
@@ -63,31 +74,22 @@ class Cell(msgspec.Struct, array_like=True):
     called: int = 0
     waited_long: int = 0
     missed: int = 0
-
-
-class CaseLine(msgspec.Struct, array_like=True):
-    """How far a follow-up has come. `stages`: begun; `late`: said to be overdue."""
-
-    kind: str
-    day: int
-    department: str
-    staff: str
-    real_name: bool
-    verdict: str = ""
-    rectified: bool = False
-    replied: bool = False
-    revisited: bool = False
-    satisfaction: int = 0
-    reopened: bool = False
-    closed: bool = False
-    stages: int = 0
-    late: int = 0
+    assisted: int = 0
+    diverted: int = 0
+    early: int = 0
+    early_ppm: int = 0
+    bad_ppm: int = 0
+    paced_ms: int = 0
+    pace_ms: int = 0
+    cusum: int = 0
+    asked: list[int] = msgspec.field(default_factory=lambda: [0] * ASKED)
 
 
 class HallTotals(msgspec.Struct, array_like=True):
-    """One hall. `calls`: of each serving that may still be rated, its cell, whether it was shown, its wait, its level.
+    """One hall. `calls`: of each serving that may still be rated, cell, stratum, whether shown, wait and level.
 
-    `asked`: of a clerk, by how long people had waited: asked and not asked to rate, in turn.
+    `times`: today's ratings of each device, UTC ms; `given`: its levels by day; `marks`: what its rhythm showed on days
+    that are closed; `paces`: of each clerk, the moving average of the logarithm of handling times.
     """
 
     day: int = 0
@@ -102,10 +104,18 @@ class HallTotals(msgspec.Struct, array_like=True):
     rostered: list[int] = []
     periods: list[tuple[int, int]] = []
     coverage: dict[int, list[int]] = {}
-    gaps: dict[str, list[int]] = {}
     services: dict[int, str] = {}
     waits: dict[int, int] = {}
-    asked: dict[str, list[int]] = {}
+    recalled: dict[int, int] = {}
+    day_start_ms: int = 0
+    closed: int = 0
+    mixes: dict[str, Mix] = {}
+    paces: dict[str, float] = {}
+    profiles: dict[str, str] = {}
+    times: dict[str, list[int]] = {}
+    given: dict[str, dict[int, list[int]]] = {}
+    marks: list[DayMark] = []
+    records: dict[str, Record] = {}
 
 
 class Totals(msgspec.Struct, array_like=True):
@@ -125,12 +135,18 @@ class Counter:
 
     def note(self, hall: str, fact: Fact, at_ms: int) -> None:
         """One fact; what no report tells is passed over."""
-        rule = RULES.get(type(fact))
-        if rule is not None:
-            totals = self.totals.halls.get(hall)
-            if totals is None:
-                totals = self.totals.halls[hall] = HallTotals()
-            rule(self, hall, totals, fact, at_ms)
+        kind = type(fact)
+        if kind not in COUNTED:
+            return
+        totals = self.totals.halls.get(hall)
+        if totals is None:
+            totals = self.totals.halls[hall] = HallTotals()
+        if kind in RULES:
+            RULES[kind](self, hall, totals, fact, at_ms)
+        if kind in follow_up.RULES:
+            follow_up.RULES[kind](totals.cases, totals.day, fact)
+        if kind in records.RULES:
+            records.RULES[kind](totals.records, totals.day, at_ms, fact)
 
     def cell(self, hall: str, totals: HallTotals, department: str, staff: str, service: str) -> int:
         """The number of today's cell, made when first needed."""
@@ -150,7 +166,10 @@ class Counter:
         """A new day: servings that can no longer be rated or appealed are forgotten."""
         if fact.day not in totals.coverage:
             totals.coverage[fact.day] = [0, len(totals.rostered) * sum(end - begin for begin, end in fact.periods)]
-        totals.day, totals.periods = fact.day, list(fact.periods)
+        totals.day, totals.periods, totals.day_start_ms = fact.day, list(fact.periods), fact.day_start_ms
+        totals.recalled = {}
+        for mix in totals.mixes.values():
+            mix.settle()
         self.cell(hall, totals, "", "", "")  # a day on which nobody came has its line
         if not totals.days or totals.days[-1][0] != fact.day:
             totals.days.append((fact.day, max(totals.calls, default=0)))
@@ -159,10 +178,16 @@ class Counter:
             oldest = totals.days.pop(0)[1]
             for call in [call for call in totals.calls if call <= oldest]:
                 del totals.calls[call]
+            rhythm.forget(totals.marks, totals.given, totals.days[0][0])
 
     def taken(self, hall: str, totals: HallTotals, fact: TicketTaken, at_ms: int) -> None:
         totals.services[fact.ticket] = fact.service
-        self._of(hall, totals, fact.service).taken += 1
+        cell = self._of(hall, totals, fact.service)
+        cell.taken += 1
+        cell.assisted += fact.origin == "guide" or bool(fact.assisted_by)
+
+    def diverted(self, hall: str, totals: HallTotals, fact: QueueDiverted, at_ms: int) -> None:
+        self._of(hall, totals, fact.from_service).diverted += fact.count
 
     def called(self, hall: str, totals: HallTotals, fact: TicketCalled, at_ms: int) -> None:
         totals.services[fact.ticket] = fact.service
@@ -174,48 +199,69 @@ class Counter:
     def missed(self, hall: str, totals: HallTotals, fact: TicketMissed, at_ms: int) -> None:
         self._of(hall, totals, totals.services.get(fact.ticket, "")).missed += 1
 
+    def recalled(self, hall: str, totals: HallTotals, fact: TicketRecalled, at_ms: int) -> None:
+        totals.recalled[fact.call] = RECALLED
+
     def finished(self, hall: str, totals: HallTotals, fact: ServingFinished, at_ms: int) -> None:
+        """A serving, against what is usual for its service until yesterday."""
         cell = totals.cells[self.cell(hall, totals, fact.department, fact.staff, fact.service)]
         cell.served += 1
         cell.waited_ms += fact.waited_ms
         cell.handled_ms += fact.handling_ms
-        totals.waits[fact.call] = sum(fact.waited_ms >= limit for limit in WAITS_MS)
+        mix = totals.mixes.get(fact.service)
+        if mix is None:
+            mix = totals.mixes[fact.service] = Mix()
+        cell.early += fact.handling_ms < mix.early_ms
+        cell.early_ppm += mix.early_ppm
+        hour = min(23, max(0, (at_ms - totals.day_start_ms) // HOUR_MS))
+        stratum = mix.serve(fact.waited_ms, fact.handling_ms) * 24 + hour
+        wait = sum(fact.waited_ms >= limit for limit in WAITS_MS)
+        totals.waits[fact.call] = stratum << STRATUM | totals.recalled.pop(fact.call, 0) | wait << WAIT
+        pace = totals.paces[fact.staff] = smoothed(totals.paces.get(fact.staff), fact.handling_ms)
+        cell.paced_ms, cell.pace_ms = at_ms, round(exp(pace))
 
     def opened(self, hall: str, totals: HallTotals, fact: EvaluationOpened, at_ms: int) -> None:
         at = self.cell(hall, totals, fact.department, fact.staff, fact.service)
         totals.cells[at].evaluable += 1
-        wait = totals.waits.pop(fact.call, 0)
-        totals.calls[fact.call] = at << CELL | wait << WAIT
-        totals.asked.setdefault(fact.staff, [0] * 8)[wait * 2 + 1] += 1
+        call = totals.calls[fact.call] = at << CELL | totals.waits.pop(fact.call, 0)
+        _ask(totals.cells[at], call, 0)
 
     def shown(self, hall: str, totals: HallTotals, fact: EvaluationShown, at_ms: int) -> None:
-        at = totals.calls.get(fact.call)
-        if at is not None and not at & SHOWN:
-            totals.calls[fact.call] = at | SHOWN
-            totals.cells[at >> CELL].shown += 1
-            asked, wait = totals.asked[totals.keys[at >> CELL][3]], at >> WAIT & 3
-            asked[wait * 2] += 1
-            asked[wait * 2 + 1] -= 1
+        call = totals.calls.get(fact.call)
+        if call is not None and not call & SHOWN:
+            totals.calls[fact.call] = call | SHOWN
+            cell = totals.cells[call >> CELL]
+            cell.shown += 1
+            _ask(cell, call, 1)
 
     def submitted(self, hall: str, totals: HallTotals, fact: EvaluationSubmitted, at_ms: int) -> None:
         """One rating; where its opening was erased, in the cell of today."""
         known = totals.calls.get(fact.call)
         if known is None:
             known = self.cell(hall, totals, fact.department, fact.staff, fact.service) << CELL
-        at = known >> CELL
-        cell = totals.cells[at]
+        cell = totals.cells[known >> CELL]
         cell.n[fact.level - 1] += 1
         cell.late += fact.late
+        _ask(cell, known, 2)
+        mix = totals.mixes.get(fact.service)
+        if mix is not None:
+            cell.bad_ppm += mix.rate(known >> STRATUM & 511, fact.level <= BAD)
         totals.calls[fact.call] = known | fact.level
         totals.channels.setdefault(fact.channel, [0] * 5)[fact.level - 1] += 1
         if fact.channel in PRIVATE:
             cell.private[0] += fact.level > BAD
             cell.private[1] += 1
         elif fact.device:
-            times = totals.gaps.setdefault(fact.device, [])
-            times.append(at_ms)
-            if len(times) > 62:
-                del times[:31]
+            days = totals.given.setdefault(fact.device, {})
+            days.setdefault(totals.day, [0] * 5)[fact.level - 1] += 1
+            if fact.channel in COUNTER_SIDE:
+                totals.times.setdefault(fact.device, []).append(at_ms)
+
+    def found(self, hall: str, totals: HallTotals, fact: FindingRaised, at_ms: int) -> None:
+        """A clerk's run of bad ratings, counted with the rating that completed it."""
+        call = totals.calls.get(fact.evidence[0]) if fact.evidence else None
+        if call is not None and fact.rule == "CUSUM" and fact.subject.startswith("staff-"):
+            totals.cells[call >> CELL].cusum += 1
 
     def rejected(self, hall: str, totals: HallTotals, fact: EvaluationRejected, at_ms: int) -> None:
         key = f"{fact.reason}:{fact.level}"
@@ -233,44 +279,14 @@ class Counter:
             cell = totals.cells[at >> CELL]
             cell.n[(at & LEVEL) - 1] -= 1
             cell.excluded += 1
+            mix = totals.mixes.get(totals.keys[at >> CELL][4])
+            if mix is not None:
+                cell.bad_ppm -= mix.take_back(at >> STRATUM & 511, at & LEVEL <= BAD)
 
     def upheld(self, hall: str, totals: HallTotals, fact: EvaluationUpheld, at_ms: int) -> None:
         at = totals.calls.get(fact.call)
         if at is not None:
             totals.cells[at >> CELL].upheld += 1
-
-    # Follow-up.
-
-    def case_opened(self, hall: str, totals: HallTotals, fact: CaseOpened, at_ms: int) -> None:
-        line = CaseLine(fact.kind, totals.day, fact.department, fact.staff, fact.real_name)
-        line.stages = (fact.verify_due_ms > 0) + (fact.reply_due_ms > 0)
-        totals.cases[fact.case] = line
-
-    def case_verified(self, hall: str, totals: HallTotals, fact: CaseVerified, at_ms: int) -> None:
-        line = totals.cases[fact.case]
-        line.verdict = fact.verdict
-        line.stages += fact.rectify_due_ms > 0
-
-    def case_reopened(self, hall: str, totals: HallTotals, fact: CaseReopened, at_ms: int) -> None:
-        line = totals.cases[fact.case]
-        line.reopened, line.closed = True, False
-        line.stages += (fact.verify_due_ms > 0) + (fact.reply_due_ms > 0)
-
-    def case_overdue(self, hall: str, totals: HallTotals, fact: CaseOverdue, at_ms: int) -> None:
-        totals.cases[fact.case].late += 1
-
-    def case_rectified(self, hall: str, totals: HallTotals, fact: CaseRectified, at_ms: int) -> None:
-        totals.cases[fact.case].rectified = True
-
-    def case_replied(self, hall: str, totals: HallTotals, fact: CaseReplied, at_ms: int) -> None:
-        totals.cases[fact.case].replied = True
-
-    def case_revisited(self, hall: str, totals: HallTotals, fact: CaseRevisited, at_ms: int) -> None:
-        line = totals.cases[fact.case]
-        line.revisited, line.satisfaction = fact.reached, fact.satisfaction
-
-    def case_closed(self, hall: str, totals: HallTotals, fact: CaseClosed, at_ms: int) -> None:
-        totals.cases[fact.case].closed = True
 
     # Who sat where.
 
@@ -278,7 +294,9 @@ class Counter:
         totals.seated[fact.counter] = (fact.staff, at_ms)
 
     def day_closed(self, hall: str, totals: HallTotals, fact: DayClosed, at_ms: int) -> None:
-        """Who sits on overnight has sat until now."""
+        """The rhythms of the day are looked at; who sits on overnight has sat until now."""
+        totals.marks += rhythm.of_day(fact.day, totals.times, totals.periods)
+        totals.times, totals.closed = {}, fact.day
         for counter, (staff, since_ms) in totals.seated.items():
             self._seated(totals, counter, since_ms, at_ms)
             totals.seated[counter] = (staff, at_ms)
@@ -286,6 +304,10 @@ class Counter:
     def policy_changed(self, hall: str, totals: HallTotals, fact: PolicyChanged, at_ms: int) -> None:
         """Which counters are to be staffed: from the next day on."""
         totals.rostered = [part.no for part in fact.policy.counters if part.rostered]
+        totals.profiles.update({part.id: part.profile for part in fact.policy.devices})
+
+    def registered(self, hall: str, totals: HallTotals, fact: DeviceRegistered, at_ms: int) -> None:
+        totals.profiles[fact.device] = fact.profile
 
     def _seated(self, totals: HallTotals, counter: int, since_ms: int, at_ms: int) -> None:
         """Staffed time inside opening periods, of a counter that is on the roster (窗口在岗率)."""
@@ -298,11 +320,20 @@ class Counter:
         self._seated(totals, fact.counter, since_ms, at_ms)
 
 
+def _ask(cell: Cell, call: int, column: int) -> None:
+    """One more that could be rated, was asked, or has rated: by how long they waited, and of those called again."""
+    cell.asked[(call >> WAIT & 3) * 3 + column] += 1
+    if call & RECALLED:
+        cell.asked[AGAIN * 3 + column] += 1
+
+
 RULES: Final[dict[type[Fact], Callable[..., None]]] = {
     DayOpened: Counter.day_opened,
     TicketTaken: Counter.taken,
     TicketCalled: Counter.called,
     TicketMissed: Counter.missed,
+    TicketRecalled: Counter.recalled,
+    QueueDiverted: Counter.diverted,
     ServingFinished: Counter.finished,
     EvaluationOpened: Counter.opened,
     EvaluationShown: Counter.shown,
@@ -311,16 +342,11 @@ RULES: Final[dict[type[Fact], Callable[..., None]]] = {
     EvaluationDefaulted: Counter.defaulted,
     EvaluationExcluded: Counter.excluded,
     EvaluationUpheld: Counter.upheld,
-    CaseOpened: Counter.case_opened,
-    CaseVerified: Counter.case_verified,
-    CaseReopened: Counter.case_reopened,
-    CaseOverdue: Counter.case_overdue,
-    CaseRectified: Counter.case_rectified,
-    CaseReplied: Counter.case_replied,
-    CaseRevisited: Counter.case_revisited,
-    CaseClosed: Counter.case_closed,
     StaffSignedOn: Counter.signed_on,
     StaffSignedOff: Counter.signed_off,
     DayClosed: Counter.day_closed,
     PolicyChanged: Counter.policy_changed,
+    DeviceRegistered: Counter.registered,
+    FindingRaised: Counter.found,
 }
+COUNTED: Final = frozenset({*RULES, *follow_up.RULES, *records.RULES})

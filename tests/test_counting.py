@@ -1,0 +1,75 @@
+"""workers/counting.py: counted once, from a journal that is only read; what is kept is thrown away when it is wrong."""
+
+import asyncio
+from pathlib import Path
+
+import msgspec
+import pytest
+
+from core.record import decode
+from tests.halls import HALL
+from tests.test_replays import change, rows, stored
+from tests.test_report import lively
+from workers import counting
+from workers.journal import SqliteJournal
+from workers.ports import JournalDamaged, Missing, Part
+from workers.recovery import newest_file
+from workers.totals import Counter, Totals
+
+
+def test_the_next_report_counts_only_what_came_since(tmp_path: Path) -> None:
+    hall = lively()
+    lines = rows(hall)
+
+    async def append(first: int, last: int) -> None:
+        journal = await SqliteJournal.open(tmp_path, now_ms=lambda: hall.at_ms)
+        await journal.append([Part(HALL, first, lines[first:last])])
+        await journal.close()
+
+    for first, last in ((0, 10), (10, 11), (11, 40), (40, len(lines))):
+        asyncio.run(append(first, last))
+        totals = counting.update(tmp_path)
+        assert totals == counting.update(tmp_path, fresh=True)
+        assert totals.seq == last
+    assert counting.kept(tmp_path).exists()
+    whole = Counter(Totals())
+    for line_ in hall.journal:
+        whole.note(HALL, decode(line_.kind, line_.v, line_.payload)[0], line_.at_ms)
+    assert whole.totals.halls == totals.halls
+
+
+def test_totals_of_another_journal_or_none_begin_anew(tmp_path: Path) -> None:
+    stored(tmp_path, lively())
+    fresh = counting.update(tmp_path)
+    path = counting.kept(tmp_path)
+    for wrong in (
+        b"nothing",
+        msgspec.msgpack.encode(Totals(fresh.seq, 1)),
+        msgspec.msgpack.encode(Totals(99_999, fresh.at_ms)),
+    ):
+        path.write_bytes(wrong)
+        assert counting.update(tmp_path) == fresh
+
+
+def test_a_directory_that_cannot_be_written_is_reported_on(tmp_path: Path) -> None:
+    stored(tmp_path, lively())
+    (tmp_path / "report").write_text("a file where the directory would be")
+    assert counting.update(tmp_path).seq > 0
+
+
+def test_nothing_is_written_to_the_journal(tmp_path: Path) -> None:
+    stored(tmp_path, lively())
+    path = newest_file(tmp_path)
+    assert path is not None
+    before = path.read_bytes()
+    counting.update(tmp_path)
+    assert path.read_bytes() == before
+
+
+def test_no_journal_and_a_damaged_row(tmp_path: Path) -> None:
+    with pytest.raises(Missing):
+        counting.update(tmp_path)
+    stored(tmp_path, lively())
+    change(tmp_path, "UPDATE journal SET payload = x'c1' WHERE kind = 26")
+    with pytest.raises(JournalDamaged, match="row "):
+        counting.update(tmp_path)

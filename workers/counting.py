@@ -1,0 +1,102 @@
+"""workers/counting.py: the totals of a journal that is only read; what was counted is kept beside it.
+
+Short read-only statements, so that no commit waits and no checkpoint is held up. The totals lie in `DIR/report/`; who
+asks next counts only what came since. They can be thrown away: the journal makes them anew.
+"""
+
+import gc
+import os
+from collections.abc import Callable
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Final, TypeVar
+
+import msgspec
+
+from core import record
+from core.facts import KIND_OF
+from workers import engine, recovery
+from workers.ports import JournalDamaged, Missing
+from workers.totals import COUNTED, Counter, Totals
+
+T = TypeVar("T")
+PAGE: Final = 50_000
+FORMAT: Final = 2
+KINDS: Final = tuple(sorted(KIND_OF[kind] for kind in COUNTED))
+PAGE_OF: Final = (
+    "SELECT j.seq, w.text, j.at_ms, j.kind, j.v, j.payload FROM journal j JOIN word w ON w.id = j.hall"  # noqa: S608 - numbers of our own table
+    f" WHERE j.seq > ? AND j.seq <= ? AND j.kind IN ({', '.join(map(str, KINDS))}) ORDER BY j.seq"
+)
+
+
+def kept(data: Path) -> Path:
+    """Where the totals lie."""
+    return data / "report" / f"totals-{FORMAT}.mp"
+
+
+def update(data: Path, *, fresh: bool = False) -> Totals:
+    """The totals up to now: what was kept, and what came since. Blocking: for a process or thread of its own."""
+    files = recovery.files(data)
+    if not files:
+        raise Missing(f"no journal in {data}")
+    totals = Totals() if fresh else _load(data, files)
+    before, counter = totals.seq, Counter(totals)
+    for path in files:
+        _count(path, counter)
+    if totals.seq != before:
+        _save(data, totals)
+    return totals
+
+
+def _load(data: Path, files: list[Path]) -> Totals:
+    """What was kept, if the journal still goes on from there: a restored copy begins anew."""
+    try:
+        totals = _quietly(lambda: msgspec.msgpack.decode(kept(data).read_bytes(), type=Totals))
+    except (OSError, msgspec.MsgspecError):
+        return Totals()
+    for path in files:
+        with closing(engine.reader(path)) as db:
+            row = db.execute("SELECT at_ms FROM journal WHERE seq = ?", (totals.seq,)).fetchone()
+            if row is not None:
+                return totals if row[0] == totals.at_ms else Totals()
+    return Totals()
+
+
+def _quietly(job: Callable[[], T]) -> T:
+    """Without the collector walking over a million young objects that all stay."""
+    gc.disable()
+    try:
+        return job()
+    finally:
+        gc.enable()
+
+
+def _save(data: Path, totals: Totals) -> None:
+    """Kept where the directory can be written; a report needs no more than to read."""
+    path = kept(data)
+    with suppress(OSError):
+        path.parent.mkdir(exist_ok=True)
+        part = path.with_suffix(f".{os.getpid()}")
+        part.write_bytes(msgspec.msgpack.encode(totals))
+        part.replace(path)
+
+
+def _count(path: Path, counter: Counter) -> None:
+    """The rows of a month behind what is counted, page by page."""
+    totals = counter.totals
+    with closing(engine.reader(path)) as db:
+        last = db.execute("SELECT seq, at_ms FROM journal ORDER BY seq DESC LIMIT 1").fetchone()
+        first = db.execute("SELECT min(seq) FROM journal").fetchone()[0]
+        if last is None or last[0] <= totals.seq:
+            return
+        seq = max(totals.seq, first - 1)
+        while seq < last[0]:
+            end = min(seq + PAGE, last[0])
+            for at, hall, at_ms, kind, v, payload in db.execute(PAGE_OF, (seq, end)):
+                try:
+                    fact = record.decode(kind, v, payload)[0]
+                except msgspec.MsgspecError as error:
+                    raise JournalDamaged(f"row {at} cannot be read: {error}") from error
+                counter.note(hall, fact, at_ms)
+            seq = end
+        totals.seq, totals.at_ms = last
