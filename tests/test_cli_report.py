@@ -109,7 +109,7 @@ def test_marks_are_told_one_a_line(tmp_path: Path) -> None:
 
 def test_the_star_list_and_what_is_on_record(tmp_path: Path) -> None:
     hall = opened(zones=(msgspec.structs.replace(POLICY.zones[0], seats=16),))
-    hall.ask(cc.CountZone("w1", 9))
+    hall.ask(cc.CountZone(9, "w1"))
     hall.ask(cc.RecordVolunteer("guide", "forms", 2))
     stored(tmp_path, hall)
     records = json.loads(said(tmp_path, "--by", "records", "--format", "json"))["lines"]
