@@ -15,5 +15,5 @@ Key = Annotated[int, Meta(ge=-1, le=255)]
 Day = Annotated[int, Meta(ge=0, le=99991231)]
 
 
-class Command(Struct, frozen=True, tag_field="type", gc=False):
+class Command(Struct, frozen=True, tag_field="type", gc=False, omit_defaults=True):
     """What is asked. Who asks, and when it was received, stands in the envelope (`Hall.decide`)."""

@@ -23,7 +23,7 @@ MAX_BATCH: Final = 64
 BOOT_PATTERN: Final = r"^[A-Za-z0-9_-]{4,32}$(?!\n)"
 
 
-class Rate(Struct, frozen=True, tag_field="type", tag="evaluation.submit"):
+class Rate(Struct, frozen=True, tag_field="type", tag="evaluation.submit", omit_defaults=True):
     """A rating as a device sends it; the shell turns `token` into proof and `comment` into a reference."""
 
     call: c.Count = 0
@@ -178,6 +178,7 @@ def decode(payload: bytes, device: str) -> list[Heard | Bad]:
 
 def _heard(event: Event, device: str) -> Heard | Bad:
     body = event.body
+    # Fields left at their defaults are not in the bytes: one that a later version adds changes no digest.
     cause = Cause(device, event.boot, event.seq, zlib.crc32(_PACK.encode(body)))
     read = _TEXTS[type(body)]
     if read is not None:

@@ -2,7 +2,9 @@
 
 import json
 from typing import Any
+from zlib import crc32
 
+import msgspec
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -354,3 +356,10 @@ def test_orders_and_events_are_tagged() -> None:
     assert json.loads(encode(Message(7, 1, 2, Beep(2))))["body"] == {"type": "caller.beep", "times": 2}
     event = Event("boot1", 1, c.CallNext())
     assert heard(encode(event)).cause == ("k1", "boot1", 1, heard(encode(event)).cause[3])
+
+
+@pytest.mark.parametrize("said", [{"type": "ticket.call_next"}, {"type": "evaluation.submit", "level": 2}])
+def test_the_digest_of_a_body_covers_what_was_said_alone(said: dict[str, Any]) -> None:
+    """A newer program knows more fields; a body sent before it and again behind it must still be the same body."""
+    cause = heard(frame(body=said)).cause
+    assert cause is not None and cause.body == crc32(msgspec.msgpack.encode(said))
