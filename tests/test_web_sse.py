@@ -54,20 +54,20 @@ def test_a_stream_begins_with_the_whole_picture_as_soon_as_the_loop_turns() -> N
     asyncio.run(scenario())
 
 
-def test_at_most_four_a_second_and_the_last_is_not_lost() -> None:
+def test_at_most_four_a_second_over_time_and_the_last_is_not_lost() -> None:
     async def scenario() -> None:
         made = Made()
         client = made.hub.join(BOARD)
         made.hub.turn()
-        for at in range(90):
+        for at in range(490):
             made.change(b"%d" % at, after_s=0.01)
         frames = await read(client)
-        assert len(frames) == 1 + 3, "less than a second passed"
+        assert len(frames) == 16 and made.hub.pictures == 2 + 4.9 // 0.25, "two at once, then one each quarter"
         made.now_s += 0.25
         assert made.hub.stale()
         made.hub.turn()
         (last,) = await read(client)
-        assert b'"body":89}' in last and not made.hub.stale()
+        assert b'"body":489}' in last and not made.hub.stale()
 
     asyncio.run(scenario())
 
@@ -81,6 +81,32 @@ def test_counts_of_people_wait_for_a_second_but_a_call_does_not() -> None:
         assert made.drawn == 1
         made.change(b"2", after_s=0.1)
         assert made.drawn == 2
+
+    asyncio.run(scenario())
+
+
+def test_a_call_does_not_wait_because_people_were_counted_just_before() -> None:
+    async def scenario() -> None:
+        made = Made()
+        made.hub.join(BOARD)
+        made.hub.turn()
+        made.change(b"1", after_s=1.2, gap_s=COUNT_GAP_S)
+        made.change(b"2", after_s=0.01)
+        assert made.drawn == 3, "the call is shown at once"
+        made.change(b"3", after_s=0.01)
+        assert made.drawn == 3 and not made.hub.stale(), "the next one has its turn"
+        made.now_s += 0.25
+        assert made.hub.stale()
+
+    asyncio.run(scenario())
+
+
+def test_every_queue_holds_the_same_bytes() -> None:
+    async def scenario() -> None:
+        made = Made()
+        clients = [made.hub.join(BOARD) for _ in range(5)]
+        made.hub.turn()
+        assert len({id(frame) for client in clients for frame in client._queue}) == 1 and made.drawn == 1
 
     asyncio.run(scenario())
 

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 import msgspec
 
 from core.device import Device, DeviceState
-from core.effects import Effects
+from core.effects import Effects, Say
 from core.state import HallState
 from workers.door import Desks, Door
 from workers.proofs import Proofs
@@ -132,9 +132,9 @@ class Site:
         if effects.counters:
             state = self._desks[hall].hall.state
             self.hub.mark(topic for topic in here if self._stands_at(state, topic, effects.counters))
-        if effects.board:
+        if any(isinstance(order, Say) for order in effects.orders):
             self.hub.mark(topic for topic in here if topic.page == "board")
-        if effects.waiting or effects.kiosks or effects.counters:
+        if effects.waiting or effects.kiosks or effects.counters or effects.board:
             self.hub.mark(here, COUNT_GAP_S)
 
     def _stands_at(self, state: HallState, topic: Topic, counters: Mapping[int, None]) -> bool:

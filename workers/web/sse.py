@@ -1,7 +1,8 @@
-"""workers/web/sse.py: the hub: the newest picture of a page to everybody who has it open, at most 4 a second.
+"""workers/web/sse.py: the hub: the newest picture of a page to everybody who has it open, at most 4 a second over time.
 
 marked by a fact ─▶ due ─▶ drawn between a commit and the next fold ─▶ each client's queue of 16, the oldest dropped
 A picture is whole, so a dropped one is not missed. Nothing here waits for a browser; clients are woken a few at a time.
+It is encoded once: every queue holds the same bytes.
 """
 
 import asyncio
@@ -11,6 +12,7 @@ from itertools import islice
 from typing import Final, NamedTuple
 
 CALL_GAP_S: Final = 0.25
+BURST: Final = 2  # after a rest so many at once: a call does not wait because people were counted just before
 COUNT_GAP_S: Final = 1.0  # pictures that only count people: nobody reads faster
 ALIVE_S: Final = 15.0
 WAKE_AT_ONCE: Final = 16  # so many writes are one turn of the loop
@@ -63,12 +65,23 @@ class Client:
 class Channel:
     """A topic that somebody looks at."""
 
-    __slots__ = ("body", "clients", "drawn_at", "due", "frame")
+    __slots__ = ("body", "clients", "drawn_at", "due", "frame", "rests_until")
 
     def __init__(self) -> None:
         self.clients: dict[Client, None] = {}  # an ordered set
         self.body = self.frame = b""
-        self.drawn_at, self.due = -NEVER, NEVER
+        self.drawn_at = self.rests_until = -NEVER
+        self.due = NEVER
+
+    def at(self, now_s: float, gap_s: float) -> float:
+        """When it may be drawn anew: a call by the allowance, what only counts so long after the picture before."""
+        allowed = self.rests_until - CALL_GAP_S * (BURST - 1)
+        return max(now_s, allowed, self.drawn_at + gap_s) if gap_s > CALL_GAP_S else max(now_s, allowed)
+
+    def drawn(self, now_s: float) -> None:
+        """A picture is drawn, whether it says something new or not."""
+        self.due, self.drawn_at = NEVER, now_s
+        self.rests_until = max(self.rests_until, now_s) + CALL_GAP_S
 
 
 class Hub:
@@ -143,7 +156,7 @@ class Hub:
         for topic in topics:
             channel = self.channels.get(topic)
             if channel is not None:
-                self._set_due(channel, max(now_s, channel.drawn_at + gap_s))
+                self._set_due(channel, channel.at(now_s, gap_s))
 
     def _set_due(self, channel: Channel, due: float) -> None:
         channel.due = min(channel.due, due)
@@ -160,7 +173,7 @@ class Hub:
             return
         for topic, channel in self.channels.items():
             if channel.due <= now_s:
-                channel.due, channel.drawn_at = NEVER, now_s
+                channel.drawn(now_s)
                 self._show(topic, channel)
         self._due = min((channel.due for channel in self.channels.values()), default=NEVER)
 
