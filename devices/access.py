@@ -107,6 +107,7 @@ def acl_file() -> str:
             *(f"topic read {whole}/{leaf}" for leaf in topics.UP),
             *(f"topic write {whole}/{leaf}" for leaf in _WRITES),
             f"topic write {topics.PROBE}",
+            f"topic read {topics.DROPPED}",
             "# Every device: %u is its username, hall/device.",
             *(f"pattern write {own}/{leaf}" for leaf in topics.UP),
             *(f"pattern read {own}/{leaf}" for leaf in _WRITES),

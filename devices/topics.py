@@ -8,6 +8,7 @@ EVENT, ACK, COMMAND, STATE, SCREEN = "event", "ack", "command", "state", "screen
 UP: Final = (EVENT, STATE)
 IDENT: Final = re.compile(r"[A-Za-z0-9-][A-Za-z0-9_-]{0,63}\Z")
 PROBE: Final = f"{ROOT}/_core/_link/event"
+DROPPED: Final = "$SYS/broker/publish/messages/dropped"  # what mosquitto says of itself
 
 
 class Topic(NamedTuple):

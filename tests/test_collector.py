@@ -33,7 +33,7 @@ def count(shown: Shown) -> int:
 @pytest.mark.parametrize(("halls", "services"), [(1, 3), (1, 20), (2, 5), (20, 20)])
 @pytest.mark.parametrize("detail", DETAILS)
 def test_no_page_is_larger_than_its_estimate(halls: int, services: int, detail: str) -> None:
-    found, said = count(fleet(halls, services, detail)), estimate(detail, halls, halls * services)
+    found, said = count(fleet(halls, services, detail)), estimate(detail, halls, halls * services, halls * 7)
     assert 0.7 * said < found <= said, "and the estimate is none that fits everything"
 
 
@@ -85,7 +85,7 @@ def test_histograms_add_up_over_services() -> None:
 
 
 def test_a_wish_is_kept_whatever_it_costs() -> None:
-    assert detail_of(FULL, 10, 20, 400) == FULL and detail_of("auto", 10, 20, 400) == FLEET
+    assert detail_of(FULL, 10, 20, 400, 120) == FULL and detail_of("auto", 10, 20, 400, 120) == FLEET
 
 
 def test_a_histogram_is_cumulative_and_ends_in_infinity() -> None:

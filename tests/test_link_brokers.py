@@ -8,6 +8,7 @@ from typing import Any
 import aiomqtt
 import pytest
 
+from devices.topics import DROPPED
 from tests.brokers import RunningBroker
 from tests.scripted import ObservedLink, play, running, take, until
 from workers.connection import TakenOver
@@ -300,5 +301,21 @@ def test_drain_leaves_what_was_not_taken_to_the_next_process(broker: RunningBrok
                 assert payloads(await take(following, 3)) == [3, 4, 5]
                 await until(lambda: following.lives)
                 assert following.lives == [True]
+
+    play(scenario)
+
+
+def test_what_mosquitto_drops_is_told(mosquitto_broker: RunningBroker) -> None:
+    """It says so at once, and again each ten seconds."""
+
+    async def scenario() -> None:
+        link = a_link(mosquitto_broker, dropped_topic=DROPPED)
+        link.stats.broker_dropped = -1
+        async with running(link), a_device(mosquitto_broker) as device:
+            await until(lambda: link.lives)
+            await until(lambda: link.stats.broker_dropped >= 0)
+            await send(device, range(3))
+            got = await take(link, 3)
+            assert payloads(got) == [0, 1, 2] and link.stats.protocol_errors == 0
 
     play(scenario)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import aiomqtt
 import pytest
+import structlog
 
 from bench.rush import hall_policy
 from tests.brokers import RunningBroker
@@ -71,6 +72,35 @@ def test_on_the_console_it_is_read_by_people() -> None:
 def test_what_is_below_the_level_is_not_written(level: str, lines: int) -> None:
     err = written(f"log = logs.logger({level!r}, 'json')\nfor one in logs.LEVELS: getattr(log, one)(logs.STOP)")
     assert len(err.splitlines()) == lines
+
+
+def test_the_same_thing_is_said_at_once_and_then_once_a_minute_with_its_count() -> None:
+    now_s, before = 100.0, dict(logs.SUPPRESSED)
+    seldom = logs.Seldom(lambda: now_s)
+
+    def said(event: str, level: str = "warning", **more: object) -> dict[str, object] | None:
+        try:
+            found: dict[str, object] = seldom(None, level, {"event": event, **more})
+        except structlog.DropEvent:
+            return None
+        return found
+
+    assert said(logs.LINK_DOWN, why="lost", attempt=1) and said(logs.LINK_DOWN, why="refused")
+    assert said(logs.LINK_DOWN, "error", why="lost"), "another level is another thing"
+    for attempt in range(2, 7):
+        now_s += 10
+        assert said(logs.LINK_DOWN, why="lost", attempt=attempt) is None
+    now_s += 10
+    assert said(logs.LINK_DOWN, why="lost", attempt=7) == {
+        "event": logs.LINK_DOWN,
+        "why": "lost",
+        "attempt": 7,
+        "repeats": 5,
+    }
+    assert logs.SUPPRESSED["warning"] - before["warning"] == 5
+    for at in range(2 * logs.KNOWN_MAX):
+        said(logs.SNAPSHOT_SKIPPED, snapshot=str(at))
+    assert len(seldom._said) <= logs.KNOWN_MAX
 
 
 def test_ten_thousand_events_leave_at_most_fifty_lines(iotcore_broker: RunningBroker) -> None:

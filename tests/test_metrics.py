@@ -5,12 +5,16 @@ from pathlib import Path
 
 import pytest
 from prometheus_client.metrics_core import Metric
+from prometheus_client.parser import text_string_to_metric_families
 
 from core.facts import KIND_OF, KINDS
 from core.facts_tickets import TicketTaken
 from core.refusals import Refusal
 from core.state import HallState
+from devices.simulator import example_policy
+from tests.brokers import RunningBroker
 from tests.halls import opened
+from tests.processes import Served
 from tests.scraped import Shown
 from workers import metrics
 from workers.metrics import COUNTER, GAUGE, HISTOGRAM, TABLE, exposed
@@ -18,8 +22,33 @@ from workers.tallies import REASONS
 from workers.web.server import GROUPS
 
 ROOT = Path(__file__).resolve().parent.parent
-OF_POLICY = ("hall", "service", "class", "zone", "profile", "version", "python", "sqlite")
+OF_POLICY = ("kind", "hall", "service", "class", "zone", "profile", "version", "python", "sqlite")
 SECRETS = ("9f9f", "staff-1", "A001", "kiosk-1", "caller-1", "ev-1")
+
+
+AGREED = """
+build_info ready link_connected link_paused link_unacked link_sessions_total link_session_lost_total
+link_redelivered_total link_paused_seconds_total broker_dropped_total link_messages_total link_bytes_total
+wire_rejected_total commands_total facts_total refused_total duplicates_total inbox_depth inbox_limit
+core_seconds_total loop_lag_seconds acknowledge_seconds press_to_screen_seconds journal_commit_seconds
+journal_batch_facts journal_commits_total journal_bytes_total journal_checkpoints_total
+journal_checkpoint_seconds_total journal_retries_total backup_failures_total verify_failures_total journal_seq
+journal_wal_bytes projection_lag_facts disk_free_bytes ballast_bytes sqlite_affected verify_timestamp_seconds
+recovery_seconds recovery_facts outbox_pending outbox_oldest_seconds outbox_published_total outbox_lost_total
+clock_clamped_total http_requests_total http_seconds_total http_refused_total sse_clients sse_dropped_total
+log_lines_total log_suppressed_total scrape_seconds metrics_series metrics_detail hall_waiting
+hall_oldest_wait_seconds hall_open hall_counters_open hall_devices_offline hall_cases_overdue
+hall_last_fact_timestamp_seconds tickets waiting oldest_wait_seconds tickets_taken_total tickets_ended_total
+calls_total recalls_total missed_total wait_seconds service_seconds eta_error_seconds taken_class_total
+transfers_total diversions_total eta_optimistic_total overtaken_total overtake_bound_broken_total counters
+counter_seconds_total zone_waiting zone_seats evaluations_opened_total evaluations_total evaluations_shown_total
+evaluations_unrated_total evaluations_defaulted_total evaluations_channel_total evaluations_rejected_total
+evaluation_level_timestamp_seconds rating_delay_seconds findings_total findings_open probe_timestamp_seconds
+probe_failures_total cases_opened_total cases_closed_total cases_reopened_total cases_open cases_overdue
+case_oldest_seconds devices device_restarts_total device_resent_total device_faults_total down_total
+prints_total snapshot_timestamp_seconds backup_timestamp_seconds
+"""
+"""What dashboards elsewhere and reports of operators rely on: never renamed."""
 
 
 def values_of(family: Metric, label: str) -> set[str]:
@@ -160,3 +189,16 @@ def test_the_readme_lists_every_metric() -> None:
     ]
     assert said == [(name, kind, labels, text.replace("|", "\\|")) for name, kind, labels, text in rows]
     assert "deploy/METRICS.md" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_a_real_process_shows_what_was_agreed_and_nothing_without_its_help(iotcore_broker: RunningBroker) -> None:
+    policy = example_policy(hall="h1", counters=2, services=2)
+    with Served(iotcore_broker.directory, [policy], iotcore_broker.url, broker__receive_maximum=100) as served:
+        served.up()
+        status, text = served.get("/metrics")
+    assert status == 200
+    families = {family.name: family for family in text_string_to_metric_families(text)}
+    assert families.keys() == TABLE.keys()
+    assert all(one.documentation == TABLE[name].help and one.samples for name, one in families.items())
+    stored = {name.removesuffix("_bucket") for metric in families for name in exposed(metric)}
+    assert {f"jiaohao_{name}" for name in re.findall(r"\w+", AGREED)} <= stored

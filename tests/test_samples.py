@@ -103,10 +103,12 @@ def test_stamps_of_the_timers_are_their_time(tmp_path: Path) -> None:
     shown = Shown(directory=tmp_path)
     assert shown.value("jiaohao_backup_timestamp_seconds") == 0
     for name, at in (("backup.ok", 1000), ("verify.failed", 2000)):
-        (tmp_path / name).touch()
+        (tmp_path / name).write_text("xx")
         os.utime(tmp_path / name, (at, at))
     assert shown.value("jiaohao_backup_timestamp_seconds") == 1000
     assert shown.value("jiaohao_verify_failed_timestamp_seconds") == 2000
+    assert shown.value("jiaohao_verify_failures_total") == 2, "each failure leaves a byte more"
+    assert shown.value("jiaohao_backup_failures_total") == 0
     assert shown.value("jiaohao_disk_free_bytes") > 0
 
 
@@ -116,12 +118,16 @@ def test_pages_are_counted_by_route_and_streams_by_page() -> None:
         requests=Counter({("board", "2xx"): 3}),
         seconds={("board", "2xx"): 0.5, ("board", "4xx"): 0.25},
         refused=Counter({"role": 2}),
-        hub=SimpleNamespace(by_page=lambda: {"board": 4}, dropped=6),
+        hub=SimpleNamespace(by_page=lambda: {"board": 4, "cases": 1}, dropped={"board": 6}),
     )
     assert shown.value("jiaohao_http_requests_total", route="board", **{"class": "2xx"}) == 3
     assert shown.value("jiaohao_http_seconds_total", route="board") == 0.75
     assert shown.value("jiaohao_http_refused_total", reason="role") == 2
-    assert shown.value("jiaohao_sse_clients", page="board") == 4 and shown.value("jiaohao_sse_dropped_total") == 6
+    assert (
+        shown.value("jiaohao_sse_clients", page="board") == 4 and shown.value("jiaohao_sse_clients", page="cases") == 1
+    )
+    assert shown.value("jiaohao_sse_dropped_total", page="board") == 6
+    assert shown.value("jiaohao_sse_dropped_total", page="ops") == 0
 
 
 def test_lines_of_the_log_are_counted(capfdbinary: pytest.CaptureFixture[bytes]) -> None:

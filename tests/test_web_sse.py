@@ -134,7 +134,7 @@ def test_a_slow_browser_loses_the_oldest_and_it_is_counted() -> None:
             made.change(b"%d" % at, after_s=0.25)
         frames = await read(client)
         assert len(frames) == 16 and b'"body":19}' in frames[-1]
-        assert client.dropped == made.hub.dropped == 5
+        assert client.dropped == made.hub.dropped["board"] == 5
 
     asyncio.run(scenario())
 

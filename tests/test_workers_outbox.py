@@ -91,6 +91,28 @@ def test_a_screen_has_one_in_flight_and_the_newest_follows() -> None:
     asyncio.run(scenario())
 
 
+def test_orders_are_counted_by_what_the_broker_made_of_them() -> None:
+    async def scenario() -> None:
+        link, now_ms = FakeLink(), 1000
+        outbox = MqttOutbox(link, now_ms=lambda: now_ms)
+        for n, until_ms in ((1, 1000), (2, 1000), (3, 9000), (4, 0)):
+            await outbox.emit([a_command(n)._replace(kind="voice", until_ms=until_ms)])
+        await outbox.emit([an_ack(5)])
+        link.ack()
+        now_ms += 1
+        link.ack()
+        link.ack(refusal="quota_exceeded")
+        link.ack()
+        link.ack()
+        assert outbox.stats.down == {
+            ("h1", "voice", "acked"): 2,
+            ("h1", "voice", "expired"): 1,
+            ("h1", "voice", "lost"): 1,
+        }
+
+    asyncio.run(scenario())
+
+
 def test_a_press_is_measured_until_the_broker_has_the_picture_that_shows_it() -> None:
     async def scenario() -> None:
         loop, link = asyncio.get_running_loop(), FakeLink()

@@ -133,7 +133,7 @@ class App:
             on_live=self._live,
             on_down=lambda why: self.log.warning(logs.LINK_DOWN, why=why),
         )
-        self.link, self.outbox = link, MqttOutbox(link)
+        self.link, self.outbox = link, MqttOutbox(link, now_ms=self.clock.now_ms)
         self.proofs = self._proofs()
         self.dispatcher = Dispatcher(
             list(self.halls.values()),
@@ -221,6 +221,7 @@ class App:
             batch_max=self.settings.journal.batch_max,
             inbox_max=self.settings.inbox.max,
             pace_s=broker.read_pace_ms / 1000,
+            dropped_topic=broker.dropped_topic,
         )
 
     def _tls(self) -> ssl.SSLContext | None:

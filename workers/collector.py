@@ -15,14 +15,17 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
+from devices.profiles import ALLOWED
 from workers import samples
+from workers.counts import kinds_of
 from workers.desk import Desk
 from workers.metrics import ALL, COUNTER, DETAILS, FLEET, FLEET_GAUGES, FULL, HALL, HISTOGRAM, PREFIX, TABLE, Name
 from workers.samples import Labels, Sources
 from workers.tallies import Buckets
 
-OF_PROCESS: Final = 446  # series at most
-OF_HALL: Final = 309
+OF_PROCESS: Final = 450  # series at most
+OF_HALL: Final = 218
+OF_KIND: Final = 12  # a kind of device that a hall has
 OF_SERVICE: Final = 37
 GREATEST: Final = {  # of many the largest; others add up
     "oldest_wait_seconds",
@@ -85,7 +88,7 @@ class HallCollector(Collector):
             if self._halls or detail != FLEET:
                 for name, value in samples.of_fleet(state, seen):
                     page.add(name, (state.hall,), value)
-            for name, labels, found in () if self._halls else samples.of_hall(desk, seen, now_ms):
+            for name, labels, found in () if self._halls else self._of_hall(desk, seen, now_ms):
                 page.add(name, _shown(name, (state.hall, *labels), detail), found)
         if not self._halls:
             self._of_process(page, detail)
@@ -96,11 +99,15 @@ class HallCollector(Collector):
         )
         return page.families(iter(names))
 
+    def _of_hall(self, desk: Desk, seen: samples.Look, now_ms: int) -> Iterator[tuple[str, Labels, float | Buckets]]:
+        yield from samples.of_hall(desk, seen, now_ms)
+        yield from samples.of_orders(self._sources, desk.hall.state)
+
     def detail(self, desks: list[Desk]) -> str:
         """The level in use."""
-        policies = [desk.hall.state.policy for desk in desks]
-        services = sum(len(one.services) for one in policies if one is not None)
-        return detail_of(self._sources.detail, self._sources.budget, len(desks), services)
+        policies = [one for one in (desk.hall.state.policy for desk in desks) if one is not None]
+        services, kinds = sum(len(one.services) for one in policies), sum(len(kinds_of(one)) for one in policies)
+        return detail_of(self._sources.detail, self._sources.budget, len(desks), services, kinds)
 
     def _of_process(self, page: Page, detail: str) -> None:
         for name, labels, value in samples.of_process(self._sources):
@@ -113,18 +120,20 @@ class HallCollector(Collector):
             page.add("metrics_detail", (level,), float(level == detail))
 
 
-def estimate(detail: str, halls: int, services: int) -> int:
-    """Series of a page, at most; `services`: of all halls together."""
+def estimate(detail: str, halls: int, services: int, kinds: int) -> int:
+    """Series of a page, at most; `services` and `kinds` of devices: of all halls together."""
     if detail == FULL:
-        return OF_PROCESS + halls * OF_HALL + services * OF_SERVICE
-    return OF_PROCESS + (halls if detail == HALL else 1) * (OF_HALL + OF_SERVICE)
+        return OF_PROCESS + halls * OF_HALL + services * OF_SERVICE + kinds * OF_KIND
+    if detail == HALL:
+        return OF_PROCESS + halls * (OF_HALL + OF_SERVICE) + kinds * OF_KIND
+    return OF_PROCESS + OF_HALL + OF_SERVICE + min(kinds, len(ALLOWED)) * OF_KIND
 
 
-def detail_of(wish: str, budget: int, halls: int, services: int) -> str:
+def detail_of(wish: str, budget: int, halls: int, services: int, kinds: int) -> str:
     """The richest level that fits; the poorest where none does."""
     if wish in DETAILS:
         return wish
-    return next((one for one in DETAILS if estimate(one, halls, services) <= budget), FLEET)
+    return next((one for one in DETAILS if estimate(one, halls, services, kinds) <= budget), FLEET)
 
 
 def _shown(name: str, labels: Labels, detail: str) -> Labels:

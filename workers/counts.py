@@ -125,11 +125,17 @@ class HallCounts:
             self._stand(counter.counter, STANDS[counter.state], now_ms)
 
 
+def kinds_of(policy: Policy | None) -> Labels:
+    """The kinds of devices that a hall has."""
+    return () if policy is None else tuple(sorted({one.kind for one in policy.devices}))
+
+
 def _named(policy: Policy | None) -> dict[str, Labels]:
     """The values of labels that a policy gives."""
     if policy is None:
-        return {"service": (), "class": (), "profile": (PAGE,)}
+        return {"service": (), "class": (), "profile": (PAGE,), "kind": ()}
     return {
+        "kind": kinds_of(policy),
         "service": tuple(one.code for one in policy.services),
         "class": tuple(one.code for one in policy.classes),
         "profile": (*(one.id for one in policy.profiles), PAGE),

@@ -20,6 +20,7 @@ from workers.link_settings import LinkSettings
 from workers.link_states import CONNECTED, TABLE, Event, State
 from workers.ports import Input
 
+ASIDE: Final = 0xFFFF  # the packet id of a subscription that may be refused
 FILTERS_A_PACKET: Final = 200  # a SUBSCRIBE stays far below the broker's max_packet_size
 TAKING: Final = (State.SUBSCRIBING, State.LIVE, State.PAUSED)
 ACKING: Final = (*TAKING, State.DRAINING)
@@ -191,6 +192,11 @@ class Link(Connection):
             some = filters[start : start + FILTERS_A_PACKET]
             self._subscribing[packet_id] = [int(one.max_qos) for one in some]
             self._write(mqtt5.SubscribePacket(packet_id, some).write())
+        if topic := self.settings.dropped_topic:
+            self._subscribing[ASIDE] = []  # whatever is granted: it is only told
+            self._write(
+                mqtt5.SubscribePacket(ASIDE, [mqtt5.TopicFilter(topic, max_qos=mqtt5.QoS.AT_MOST_ONCE)]).write()
+            )
 
     def _begin(self) -> None:
         """Live: what has no PUBACK goes out again, then everything new."""
@@ -256,7 +262,8 @@ class Link(Connection):
                     self._probe_came(packet.payload)
                     if not self.within(*CONNECTED):
                         break
-                elif packet_id is None and self._overfull():
+                elif packet_id is None and (topic == self.settings.dropped_topic or self._overfull()):
+                    self._broker_says(topic, packet.payload)
                     continue
                 inputs.append(Input(topic, packet.payload, at_ms, packet.retain))
                 ids.append(packet_id or 0)
@@ -279,6 +286,10 @@ class Link(Connection):
         self._inbox.wake()
         if self._probed and birth > self._birth:
             self._on(Event.TAKEN_OVER, "a probe of another dispatcher with our client id")
+
+    def _broker_says(self, topic: str, payload: bytes) -> None:
+        if topic == self.settings.dropped_topic and payload.isdigit():
+            self.stats.broker_dropped = int(payload)
 
     def _overfull(self) -> bool:
         """QoS 0 beyond the bound is dropped: its sender asked for no promise."""
@@ -308,7 +319,7 @@ class Link(Connection):
         wanted, granted = self._subscribing.pop(packet.packet_id, None), [int(one) for one in packet.reason_codes]
         if wanted is None:
             self._on(Event.GARBAGE, "a SUBACK nobody asked for")
-        elif wanted != granted:
+        elif wanted and wanted != granted:
             self.stats.refused += 1
             self._on(Event.REFUSED, f"subscription refused: wanted {wanted}, granted {granted}")
         elif not self._subscribing:

@@ -15,6 +15,7 @@ class LinkSettings(Struct, frozen=True):
     halls: tuple[str, ...] = ()
     keep_alive_s: int = 15
     session_expiry_s: int = 7 * 86_400
+    dropped_topic: str = ""  # where the broker says how many messages it dropped; iotcore hangs up on `$` topics
     receive_max: int = 1000  # unacknowledged inputs the broker may send; iotcore knows 100
     send_max: int = 256  # unacknowledged publishes of ours, or the server's receive maximum if that is less
     batch_max: int = 1000
@@ -34,6 +35,7 @@ class LinkStats:
     """Plain counters; read by the metrics, written here alone."""
 
     __slots__ = (
+        "broker_dropped",
         "bytes_in",
         "bytes_out",
         "connected",
@@ -56,9 +58,9 @@ class LinkStats:
     def __init__(self) -> None:
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self.sessions = self.session_lost = self.refused = self.protocol_errors = 0  # refused: by CONNACK or SUBACK
-        self.redelivered = self.puback_failures = self.dropped = self.unpromised = self.unacked = (
-            0  # the last but one: at QoS 0
-        )
+        self.broker_dropped = 0  # as the broker says
+        self.redelivered = self.puback_failures = self.dropped = self.unacked = 0
+        self.unpromised = 0  # at QoS 0
         self.connected = self.paused = False
         self.paused_s = 0.0
         self.last_error = ""

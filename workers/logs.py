@@ -4,6 +4,8 @@ Never a line per event of a hall; payloads, tokens and personal data are never l
 """
 
 import sys
+import time
+from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
@@ -29,7 +31,31 @@ TOKENS_WRONG: Final = "web.tokens_wrong"
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 LINES: Final[dict[str, int]] = dict.fromkeys(LEVELS, 0)  # written so far by this process
+SUPPRESSED: Final[dict[str, int]] = dict.fromkeys(LEVELS, 0)  # not written: the same had just been said
+SAME_S: Final = 60.0
+KNOWN_MAX: Final = 1000  # things said; then all is forgotten, and said again
 _JSON: Final = msgspec.json.Encoder(enc_hook=str)
+
+
+class Seldom:
+    """The same thing (its event and every field that is text): at once, then once a minute with how often it was."""
+
+    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+        self._now_s = now_s
+        self._said: dict[tuple[str, ...], tuple[float, int]] = {}
+
+    def __call__(self, _: object, level: str, event: Any) -> Any:
+        key = level, *(f"{name}={value}" for name, value in event.items() if isinstance(value, str))
+        now_s = self._now_s()
+        since_s, more = self._said.get(key, (-SAME_S, 0))
+        if now_s - since_s < SAME_S:
+            self._said[key] = since_s, more + 1
+            SUPPRESSED[level] = SUPPRESSED.get(level, 0) + 1
+            raise structlog.DropEvent
+        if len(self._said) >= KNOWN_MAX:
+            self._said.clear()
+        self._said[key] = now_s, 0
+        return event | {"repeats": more} if more else event
 
 
 def _counted(_: object, level: str, event: Any) -> Any:
@@ -45,6 +71,7 @@ def logger(level: str, form: str) -> Any:
     """A logger to stderr. `form`: auto, json or console."""
     console = form == "console" or (form == "auto" and sys.stderr.isatty())
     shared: list[Any] = [
+        Seldom(),
         _counted,
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),

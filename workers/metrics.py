@@ -15,7 +15,6 @@ from core.facts import KINDS
 from core.refusals import Refusal
 from core.rules_watch import LIMITS
 from core.ticket import OPEN
-from devices.profiles import ALLOWED
 from workers.logs import LEVELS
 from workers.tallies import ACKNOWLEDGE, BATCH, BUCKETS, PRESS, REASONS, UNUSUAL
 
@@ -39,14 +38,15 @@ KINDS_OF_CASE: Final = ("bad_review", "complaint", "assist", "inspection")
 YES_NO: Final = ("yes", "no")
 FINDINGS: Final = (*RULES, *LIMITS, "R9", "CUSUM", "posting_short", "no_letter", "handover_gap", "other")
 PRINTS: Final = ("printed", "failed")
+DOWN: Final = ("acked", "expired", "lost")
 ANNOUNCED: Final = ("announced", "failed")
 DEVICE_STATES: Final = tuple(one.name.lower() for one in DeviceState if one is not DeviceState.RETIRED)
 COUNTER_STATES: Final = tuple(one.name.lower() for one in CounterState)
 TICKET_STATES: Final = tuple(one.name.lower() for one in OPEN)
 OUTBOX_EFFECTS: Final = ("ack", "command", "screen")
-PAGES: Final = ("board", "console", "pad", "guide", "ops")
+PAGES: Final = ("board", "console", "pad", "guide", "ops", "cases")
 ROUTES: Final = ("metrics", "health", "board", "staff", "rating", "api", "events", "static")
-CLASSES: Final = ("1xx", "2xx", "3xx", "4xx", "5xx")
+CLASSES: Final = ("2xx", "3xx", "4xx", "5xx")
 REFUSED_PAGES: Final = (
     "token",
     "role",
@@ -85,7 +85,7 @@ class Name(NamedTuple):
 
 OF_HALL: Final[dict[str, Values]] = {"hall": ()}
 OF_SERVICE: Final[dict[str, Values]] = {"hall": (), "service": ()}
-OF_DEVICES: Final[dict[str, Values]] = {"hall": (), "kind": tuple(ALLOWED)}
+OF_DEVICES: Final[dict[str, Values]] = {"hall": (), "kind": ()}  # the kinds that the hall has
 OF_CASES: Final[dict[str, Values]] = {"hall": (), "kind": KINDS_OF_CASE}
 DIRECTION: Final[dict[str, Values]] = {"direction": ("in", "out")}
 PROCESS: Final[dict[str, Name]] = {
@@ -97,6 +97,7 @@ PROCESS: Final[dict[str, Name]] = {
     "link_sessions": Name(COUNTER, "Connections made."),
     "link_session_lost": Name(COUNTER, "Connections at which the broker knew no session."),
     "link_redelivered": Name(COUNTER, "Messages with DUP."),
+    "broker_dropped": Name(COUNTER, "Messages that the broker itself says to have dropped ($SYS)."),
     "link_dropped": Name(COUNTER, "QoS 0 messages dropped above the bound of the inbox."),
     "link_paused_seconds": Name(COUNTER, "Time without reading."),
     "link_messages": Name(COUNTER, "Messages in and out.", DIRECTION),
@@ -132,6 +133,8 @@ PROCESS: Final[dict[str, Name]] = {
     "snapshots": Name(COUNTER, "States stored."),
     "snapshot_timestamp_seconds": Name(GAUGE, "Unix time of the last state stored by this process; 0: none yet."),
     "backup_timestamp_seconds": Name(GAUGE, "Unix time of the last good backup; 0: none."),
+    "backup_failures": Name(COUNTER, "Backups that failed."),
+    "verify_failures": Name(COUNTER, "Verifications that failed."),
     "backup_failed_timestamp_seconds": Name(GAUGE, "Unix time of the last backup that failed; 0: none."),
     "verify_timestamp_seconds": Name(GAUGE, "Unix time of the last verification that found nothing; 0: none."),
     "verify_failed_timestamp_seconds": Name(GAUGE, "Unix time of the last verification that failed; 0: none."),
@@ -148,8 +151,9 @@ PROCESS: Final[dict[str, Name]] = {
     "http_seconds": Name(COUNTER, "Time of requests.", {"route": ROUTES}),
     "http_refused": Name(COUNTER, "Requests refused.", {"reason": REFUSED_PAGES}),
     "sse_clients": Name(GAUGE, "Open streams.", {"page": PAGES}),
-    "sse_dropped": Name(COUNTER, "Pictures dropped for slow browsers."),
+    "sse_dropped": Name(COUNTER, "Pictures dropped for slow browsers.", {"page": PAGES}),
     "log_lines": Name(COUNTER, "Lines logged.", {"level": tuple(LEVELS)}),
+    "log_suppressed": Name(COUNTER, "Lines not logged: the same was said within the minute.", {"level": tuple(LEVELS)}),
     "process_resident_memory_bytes": Name(GAUGE, "Memory in RAM."),
     "process_cpu_seconds": Name(COUNTER, "Processor time."),
     "process_open_fds": Name(GAUGE, "Open file descriptors."),
@@ -179,6 +183,9 @@ STANDING: Final[dict[str, Name]] = {  # read from the state when asked
     "devices": Name(GAUGE, "Devices.", OF_DEVICES | {"state": DEVICE_STATES}),
     "devices_suspect": Name(GAUGE, "Devices rejected too often or too gravely within the hour.", OF_HALL),
     "device_clock_skew_seconds": Name(GAUGE, "Worst clock of a device, beyond two minutes; 0: all are right.", OF_HALL),
+    "down": Name(
+        COUNTER, "Orders to devices, as the broker took them: in time, too late, not.", OF_DEVICES | {"result": DOWN}
+    ),
     "cases_open": Name(GAUGE, "Open cases.", OF_CASES),
     "cases_overdue": Name(GAUGE, "Open cases whose stage was not done in time.", OF_CASES | {"stage": STAGES}),
     "case_oldest_seconds": Name(GAUGE, "Age of the oldest open case.", OF_CASES),

@@ -6,7 +6,7 @@ emit ─┬▶ queue (acks, commands; first in, first out) ─┬▶ link, ≤ i
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from heapq import heappop, heappush
 from typing import Final, Protocol, cast
 
@@ -72,11 +72,12 @@ class Mark:
 class OutboxStats:
     """Plain counters."""
 
-    __slots__ = ("lost", "press", "published", "replaced")
+    __slots__ = ("down", "lost", "press", "published", "replaced")
 
     def __init__(self) -> None:
         self.published: dict[str, int] = {}  # by leaf: ack, command, screen
         self.lost: dict[str, int] = {}  # by the broker's reason
+        self.down: dict[tuple[str, str, str], int] = {}  # orders by hall, kind of device, and what became of them
         self.replaced = 0  # pictures nobody needed any more
         self.press = Buckets(PRESS)  # call received until the PUBACK of its screen
 
@@ -84,9 +85,16 @@ class OutboxStats:
 class MqttOutbox:
     """Idempotent: ids are positions of facts. Nothing here is durable; the mark says from where to emit again."""
 
-    def __init__(self, link: Publisher, *, queue_max: int = 20_000, screen_gap_s: float = SCREEN_GAP_S) -> None:
+    def __init__(
+        self,
+        link: Publisher,
+        *,
+        queue_max: int = 20_000,
+        screen_gap_s: float = SCREEN_GAP_S,
+        now_ms: Callable[[], int] = lambda: 0,
+    ) -> None:
         self.stats = OutboxStats()
-        self._link = link
+        self._link, self._now_ms = link, now_ms
         self._queue_max = (
             queue_max  # when reached, emit waits: the dispatcher reads no more. One batch may overshoot it
         )
@@ -233,6 +241,8 @@ class MqttOutbox:
         if refusal:
             counts, key = self.stats.lost, refusal
         counts[key] = counts.get(key, 0) + 1
+        if message.kind:
+            self._ordered(message, refusal)
         if message.retain:
             if message.pressed_s and not refusal:
                 self.stats.press.observe(asyncio.get_running_loop().time() - message.pressed_s)
@@ -244,6 +254,12 @@ class MqttOutbox:
         self._done += 1
         if message.n:
             self._marks[message.hall].done(message.n)
+
+    def _ordered(self, message: Outgoing, refusal: str) -> None:
+        """An order that the broker had too late is ignored by its device: nobody did it."""
+        late = message.until_ms and self._now_ms() > message.until_ms
+        key = message.hall, message.kind, "lost" if refusal else "expired" if late else "acked"
+        self.stats.down[key] = self.stats.down.get(key, 0) + 1
 
     def pending(self) -> int:
         """Messages and pictures without PUBACK."""

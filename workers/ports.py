@@ -75,7 +75,7 @@ class Input(NamedTuple):
 class Outgoing(NamedTuple):
     """One message to publish at QoS 1. `n` > 0: an effect of the fact n of `hall`, counted for the published mark.
     `retain`: a screen; a newer one to the same topic replaces one that waits. `pressed_s` > 0: when the call that it
-    shows was received, on the loop's clock."""
+    shows was received, on the loop's clock. `kind`: whose order it is; after `until_ms` it is of no use."""
 
     topic: str
     payload: bytes
@@ -83,6 +83,8 @@ class Outgoing(NamedTuple):
     hall: str = ""
     n: int = 0
     pressed_s: float = 0.0
+    kind: str = ""
+    until_ms: int = 0
 
 
 class Journal(Protocol):

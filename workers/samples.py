@@ -17,7 +17,6 @@ from core.device import DeviceState
 from core.facts import KINDS
 from core.state import HallState
 from core.ticket import OPEN, State
-from devices.profiles import ALLOWED
 from workers import counts, engine, logs
 from workers.canary import probes
 from workers.desk import Desk
@@ -26,6 +25,7 @@ from workers.link import Link
 from workers.metrics import (
     CLASSES,
     DEVICE_STATES,
+    DOWN,
     FINDINGS,
     KINDS_OF_CASE,
     LEVEL,
@@ -101,6 +101,7 @@ def _of_link(s: Sources) -> Samples:
     yield "link_sessions", (), stats.sessions
     yield "link_session_lost", (), stats.session_lost
     yield "link_redelivered", (), stats.redelivered
+    yield "broker_dropped", (), stats.broker_dropped
     yield "link_dropped", (), stats.dropped
     yield "link_paused_seconds", (), stats.paused_s
     yield "link_messages", ("in",), stats.messages_in
@@ -153,15 +154,14 @@ def _of_disk(directory: Path) -> Samples:
     yield "disk_free_bytes", (), there.f_bavail * there.f_frsize
     for what in STAMPS:
         yield f"{what}_timestamp_seconds", (), _touched(directory / f"{what}.ok")
-        yield f"{what}_failed_timestamp_seconds", (), _touched(directory / f"{what}.failed")
+        failed = directory / f"{what}.failed"
+        yield f"{what}_failed_timestamp_seconds", (), _touched(failed)
+        yield f"{what}_failures", (), failed.stat().st_size if failed.exists() else 0  # a byte each
 
 
 def _touched(file: Path) -> float:
     """When a timer left its stamp; 0: never."""
-    try:
-        return file.stat().st_mtime
-    except OSError:
-        return 0.0
+    return file.stat().st_mtime if file.exists() else 0.0
 
 
 def _of_outbox(outbox: MqttOutbox) -> Samples:
@@ -178,6 +178,8 @@ def _of_outbox(outbox: MqttOutbox) -> Samples:
 def _of_pages(site: "Site | None") -> Samples:
     for level, count in logs.LINES.items():
         yield "log_lines", (level,), count
+    for level, count in logs.SUPPRESSED.items():
+        yield "log_suppressed", (level,), count
     streams = {} if site is None else site.hub.by_page()
     for route in ROUTES:
         for kind in CLASSES:
@@ -188,7 +190,7 @@ def _of_pages(site: "Site | None") -> Samples:
         yield "http_refused", (reason,), 0 if site is None else site.refused[reason]
     for page in PAGES:
         yield "sse_clients", (page,), streams.get(page, 0)
-    yield "sse_dropped", (), 0 if site is None else site.hub.dropped
+        yield "sse_dropped", (page,), 0 if site is None else site.hub.dropped.get(page, 0)
 
 
 def _of_system() -> Samples:
@@ -274,13 +276,22 @@ def _of_counters(state: HallState) -> Samples:
 
 
 def _of_devices(state: HallState) -> Samples:
-    found: dict[Labels, int] = dict.fromkeys(product(ALLOWED, DEVICE_STATES), 0)
+    found: dict[Labels, int] = dict.fromkeys(product(counts.kinds_of(state.policy), DEVICE_STATES), 0)
     for device in state.devices.values():
         if device.state is not DeviceState.RETIRED:
             key = device.kind, device.state.name.lower()
             found[key] = found.get(key, 0) + 1
     for labels, count in found.items():
         yield "devices", labels, count
+
+
+def of_orders(s: Sources, state: HallState) -> Samples:
+    """What became of orders. Kinds that the hall has no more stay while the process lives."""
+    hall = state.hall
+    found: dict[Labels, int] = dict.fromkeys(product(counts.kinds_of(state.policy), DOWN), 0)
+    found.update({key[1:]: count for key, count in s.outbox.stats.down.items() if key[0] == hall})
+    for labels, count in found.items():
+        yield "down", labels, count
 
 
 def _of_zones(state: HallState, seen: Look) -> Samples:

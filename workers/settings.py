@@ -35,7 +35,10 @@ class Section(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class BrokerSection(Section, frozen=True):
-    """The broker. `receive_maximum`: unacknowledged messages it may send us; the embedded one knows 100."""
+    """The broker. `receive_maximum`: unacknowledged messages it may send us; the embedded one knows 100.
+
+    `dropped_topic`: where it says how many messages it has dropped (mosquitto: $SYS/broker/publish/messages/dropped).
+    """
 
     url: str = ""
     client_id: str = "jiaohao"
@@ -44,6 +47,7 @@ class BrokerSection(Section, frozen=True):
     ca_file: str = ""
     receive_maximum: Annotated[int, Meta(ge=1, le=65535)] = 1000
     read_pace_ms: Annotated[int, Meta(ge=0, le=100)] = 1
+    dropped_topic: str = ""
 
 
 class JournalSection(Section, frozen=True):

@@ -82,8 +82,8 @@ class Speaker:
         now_ms = self._now_ms()
         order = wire.Message(self._hall.state.n, now_ms, now_ms + SAY_LIVES_MS, wire.DeviceSync(now_ms, SYNC_WITHIN_MS))
         payload = wire.encode(order)
-        devices = self._hall.state.devices.values()
-        return [Outgoing(self._topic(one, topics.COMMAND), payload) for one in devices if one.state is not _GONE]
+        found = [one for one in self._hall.state.devices.values() if one.state is not _GONE]
+        return [self._ordered(one, payload, 0, order.until_ms) for one in found]
 
     def _learn(self) -> None:
         """Which devices stand where; anew when policy or registry have changed. A record kept here keeps its id."""
@@ -138,9 +138,12 @@ class Speaker:
         self, n: int, now_ms: int, until_ms: int, body: wire.VoiceSay | wire.KioskPrint, devices: list[str]
     ) -> list[Outgoing]:
         payload = wire.encode(wire.Message(n, now_ms, until_ms, body))
-        hall = self._hall.state.hall
-        there = [one for one in devices if self._hall.state.devices[one].state is not _GONE]
-        return [Outgoing(topics.build(hall, one, topics.COMMAND), payload, hall=hall, n=n) for one in there]
+        there = [self._hall.state.devices[one] for one in devices]
+        return [self._ordered(one, payload, n, until_ms) for one in there if one.state is not _GONE]
+
+    def _ordered(self, device: Device, payload: bytes, n: int, until_ms: int) -> Outgoing:
+        topic, hall = self._topic(device, topics.COMMAND), self._hall.state.hall
+        return Outgoing(topic, payload, hall=hall, n=n, kind=device.kind, until_ms=until_ms)
 
 
 _GONE: Final = DeviceState.RETIRED

@@ -85,6 +85,12 @@ DEVICES: Final = Board(
             ),
         ),
         Panel(
+            "Orders to devices per hour 指令",
+            SERIES,
+            "short",
+            ((grown("down", H, "kind, result", "1h"), "{{kind}} {{result}}"),),
+        ),
+        Panel(
             "Clock held back 时钟回拨",
             SERIES,
             "short",
@@ -130,6 +136,7 @@ DISPATCHER: Final = Board(
                 (speed("duplicates", I, "instance"), "seen before 重复"),
                 (speed("wire_rejected", I, "reason"), "{{reason}}"),
                 (speed("link_dropped", I, "instance"), "dropped 丢弃"),
+                (speed("broker_dropped", I, "instance"), "dropped by the broker 代理丢弃"),
             ),
         ),
         Panel(
@@ -241,7 +248,7 @@ DISPATCHER: Final = Board(
             (
                 (f"jiaohao_process_open_fds{{{I}}}", "descriptors"),
                 (f"sum by (page) (jiaohao_sse_clients{{{I}}})", "streams {{page}}"),
-                (speed("sse_dropped", I, "instance"), "pictures dropped"),
+                (speed("sse_dropped", I, "page"), "pictures dropped {{page}}"),
             ),
         ),
         Panel(

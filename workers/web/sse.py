@@ -100,8 +100,8 @@ class Hub:
         self._draw, self._stamp, self._wake, self._now_s = draw, stamp, wake, now_s
         self._queue, self._clients_max = queue, clients_max
         self.channels: dict[Topic, Channel] = {}
-        self.count = self.dropped = self.pictures = 0
-        self._lost: dict[str, int] = {}
+        self.count = self.pictures = 0
+        self.dropped: dict[str, int] = {}  # pictures, by page
         self._to_wake: deque[Client] = deque()
         self._waking = self._closed = False
         self._due = NEVER
@@ -195,7 +195,9 @@ class Hub:
 
     def _send(self, clients: Iterable[Client], frame: bytes) -> None:
         for client in clients:
-            self.dropped += client.put(frame)
+            if client.put(frame):
+                page = client.topic.page
+                self.dropped[page] = self.dropped.get(page, 0) + 1
             self._to_wake.append(client)
         if self._to_wake and not self._waking:
             self._waking = True
