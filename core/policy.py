@@ -23,7 +23,9 @@ from core.policy_parts import (
     Natural,
     OptionSetPart,
     Part,
+    VoicePart,
     option_problems,
+    voice_problems,
 )
 
 MINUTE_MS = 60_000
@@ -220,6 +222,7 @@ class Policy(Part, frozen=True):
     cases: CasesPart = CasesPart()
     conduct: ConductPart = ConductPart()
     alerts: AlertsPart = AlertsPart()
+    voice: VoicePart = VoicePart()
 
 
 def parse(text: str, *, canonical: bool = False) -> Policy:
@@ -272,6 +275,7 @@ def problems(policy: Policy) -> list[str]:
         *_periods(policy),
         *_days(policy),
         *option_problems(policy.option_sets),
+        *voice_problems(policy.voice),
     ]
 
 

@@ -70,6 +70,35 @@ class AlertsPart(Part, frozen=True):
     seats_ppm: Natural = 0
 
 
+class VoicePart(Part, frozen=True):
+    """What is said of a call (语音播报), by language; zh and en are known, any other stands here.
+
+    `say`: a sentence with {number}, {counter} or {label} (its name), perhaps {floor}. `digits`: ten words, for the
+    digits of a number are read singly. `times`: how often.
+    """
+
+    times: Annotated[int, Meta(ge=1, le=5)] = 2
+    say: dict[str, Annotated[str, Meta(min_length=1, max_length=300)]] = {}
+    digits: dict[str, str] = {}
+
+
+def voice_problems(voice: VoicePart) -> list[str]:
+    """A sentence names the number and the counter, and nothing that is unknown; digits are ten."""
+    found = []
+    for lang, text in voice.say.items():
+        if "{number}" not in text or not ("{counter}" in text or "{label}" in text):
+            found.append(f"a sentence needs {{number}}, and {{counter}} or {{label}} - at $.voice.say.{lang}")
+        for field in ("{number}", "{counter}", "{label}", "{floor}"):
+            text = text.replace(field, "")
+        if "{" in text or "}" in text:
+            found.append(f"unknown field in {text!r} - at $.voice.say.{lang}")
+    return found + [
+        f"ten words are needed - at $.voice.digits.{lang}"
+        for lang, words in voice.digits.items()
+        if len(words.split()) != 10
+    ]
+
+
 def option_problems(sets: tuple[OptionSetPart, ...]) -> list[str]:
     """A set stands once; its levels are 1-5."""
     names = [one.id for one in sets]

@@ -160,7 +160,7 @@ class Unit:
         self.device = self._new(MemoryOutbox())
         self.up = False
         self.on_body: Callable[[bytes], None] | None = None
-        self.on_order: Callable[[wire.Message], Awaitable[None]] | None = None
+        self.obey: Callable[[Device], Awaitable[None]] | None = None
         self.on_new: Callable[[Device], None] | None = None
 
     def _new(self, outbox: MemoryOutbox) -> Device:
@@ -207,9 +207,8 @@ class Unit:
                 self.on_new(self.device)
 
     async def _obey(self, device: Device) -> None:
-        if self.on_order is not None:
-            async for message in device.commands():
-                await self.on_order(message)
+        if self.obey is not None:
+            await self.obey(device)
 
     async def _until_reboot(self, device: Device) -> None:
         """Cables are pulled, and at last the power; nothing happens any more when the hall is calm."""

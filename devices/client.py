@@ -112,15 +112,13 @@ class Device:
         self.timing, self.counts = timing, Counts()
         self.online = asyncio.Event()
         self.faults: tuple[str, ...] = ()
-        self.skew_ms = 0
-        """The hall's clock minus ours, by the last `ack` or `device.sync`."""
+        self.skew_ms = 0  # the hall's clock minus ours, by the last `ack` or `device.sync`
         self._url, self._v5, self._tls = urlsplit(url), v5, tls
         self._now_ms, self._rng, self.observer = now_ms, rng, observer
         self._flight = Flight(self.outbox, timing, now_ms, self.counts)
         self._pictures = Pictures(self.counts, on_screen)
         self._orders = Orders(self.counts, self._sync)
-        leaves = ("event", "ack", "command", "state", "screen")
-        self._topic = {leaf: topics.build(hall, device, leaf) for leaf in leaves}
+        self._topic = {leaf: topics.build(hall, device, leaf) for leaf in topics.LEAVES}
         self._takes = {
             self._topic[topics.SCREEN]: self._pictures.take,
             self._topic[topics.ACK]: self._on_ack,
@@ -150,13 +148,16 @@ class Device:
         """`post`, and wait for the answer. Cancelled: the event stays in the outbox. SwitchedOff: the device ended."""
         return await self.post(command)
 
-    async def commands(self) -> AsyncIterator[wire.Message]:
-        """One-shot orders, each once, none after its time. Ends with the device."""
+    async def commands(self, *, late: bool = False) -> AsyncIterator[wire.Message]:
+        """One-shot orders, each once, none after its time unless `late` ones are asked for. Ends with the device."""
         while (message := await self._orders.next()) is not None:
-            if self._now_ms() + self.skew_ms > message.until_ms:
-                self.counts.too_late += 1
-            else:
+            self.counts.too_late += self.is_late(message)
+            if late or not self.is_late(message):
                 yield message
+
+    def is_late(self, message: wire.Message) -> bool:
+        """Whether an order's time is over, by the hall's clock."""
+        return self._now_ms() + self.skew_ms > message.until_ms
 
     async def next_screen(self) -> Shown:
         """The next picture that is newer than the one held now. SwitchedOff: the device ended."""

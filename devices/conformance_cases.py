@@ -1,4 +1,4 @@
-"""devices/conformance_cases.py: what a device must do on the wire, case by case (C01 to C20). Each says why it failed.
+"""devices/conformance_cases.py: what a device must do on the wire, case by case (C01 to C22). Each says why it failed.
 
 A case may ask the hands for a press or a power cycle; it must leave every event answered, so that the next begins
 with an empty outbox. What the wire cannot show is skipped, with a reason, never passed.
@@ -11,7 +11,8 @@ from typing import Any, Final
 
 from core import commands as c
 from devices import wire
-from devices.conformance_stage import Skipped, Stage, need
+from devices.conformance_stage import Skipped, Stage, announcement, need
+from devices.conformance_voice import c21, c22
 from devices.privacy import personal
 from devices.profiles import ALLOWED
 from devices.scripted_core import Sending, granted, retained_state, silent
@@ -64,7 +65,7 @@ async def c03(stage: Stage) -> None:
     stage.core.answer = silent
     first = await stage.event()
     before = len(stage.core.sendings)
-    await stage.hands.press()
+    await stage.press()
     await stage.quiet()
     others = {one.key for one in stage.core.sendings[before:]} - {first.key}
     need(not others, f"sent {sorted(others)} while {first.key} had no ack")
@@ -231,7 +232,7 @@ def _order(stage: Stage) -> dict[str, Any]:
     if stage.profile in PRINTS:
         return {"type": "kiosk.print", "ticket": 1, "number": "A001"}
     if stage.profile == "voice":
-        return {"type": "voice.say", "call": 1, "text": "请A001号到1号窗口", "lang": "zh", "times": 1}
+        return announcement(1)
     raise Skipped(f"a {stage.profile} reports no orders")
 
 
@@ -278,6 +279,8 @@ async def c14(stage: Stage) -> None:
 
 async def c15(stage: Stage) -> None:
     """Time: an event says how long ago it happened, whatever the clock"""
+    if stage.profile == "voice":
+        raise Skipped("a voice box hears nothing while it is cut off, and has nothing to report")
     before, births = set(stage.core.seen()), len(stage.core.births())
     stage.gate.shut(True)
     try:
@@ -348,6 +351,8 @@ CASES: Final[dict[str, Case]] = {
     for at, case in (
         *enumerate((c01, c02, c03, c04, c05, c06, c07, c08, c09, c10, c11, c12, c13, c14, c15), 1),
         (18, c18),
+        (21, c21),
+        (22, c22),
         (16, c16),
         (17, c17),
         (19, c19),

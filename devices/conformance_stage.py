@@ -6,7 +6,7 @@ from typing import Any, NamedTuple, Protocol
 from msgspec import Struct
 
 from devices.gate import Gate
-from devices.scripted_core import Core, Sending, granted
+from devices.scripted_core import Core, Json, Sending, granted
 
 Key = tuple[str, int]
 
@@ -58,10 +58,17 @@ class Stage(NamedTuple):
     broker_port: int
     offline_prefix: str = ""
 
+    async def press(self) -> bool:
+        """Makes it send one event. A voice box has no keys: it is given a call to announce, and reports it."""
+        if self.profile != "voice":
+            return await self.hands.press()
+        await self.core.order(announcement(1 + len(self.core.said)))
+        return True
+
     async def event(self) -> Sending:
         """One press, and the first sending of the event that it makes."""
         before = set(self.core.seen())
-        if not await self.hands.press():
+        if not await self.press():
             raise Skipped("nobody can press a key")
         return await self.fresh(before, self.limits.press, "no event after a key was pressed")
 
@@ -102,6 +109,12 @@ class Stage(NamedTuple):
         """The next birth after so many."""
         need(await self.core.until(lambda: len(self.core.births()) > births, seconds), "no birth after a connection")
         return self.core.births()[births]
+
+
+def announcement(call: int) -> Json:
+    """An order for a voice box."""
+    body: Json = {"type": "voice.say", "call": call, "text": "请A零零一号到1号窗口", "lang": "zh", "times": 1}
+    return body | {"number": "A001", "counter": 1, "zone": ""}
 
 
 def need(holds: bool, otherwise: str) -> None:

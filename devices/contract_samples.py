@@ -43,7 +43,16 @@ EXAMPLES: Final[dict[str, tuple[Json | list[Json], ...]]] = {
             "id": 48213,
             "sent_ms": 1795420811020,
             "until_ms": 1795420841020,
-            "body": {"type": "voice.say", "call": 990, "text": "请A012号到3号窗口", "lang": "zh", "times": 2},
+            "body": {
+                "type": "voice.say",
+                "call": 990,
+                "text": "请A零一二号到3号窗口",
+                "lang": "zh",
+                "times": 2,
+                "number": "A012",
+                "counter": 3,
+                "zone": "w1",
+            },
         },
     ),
     "screen": (

@@ -101,10 +101,6 @@ class Kiosk:
     async def obey(self) -> None:
         """Slips that the hall orders once more (补打)."""
         async for message in self.device.commands():
-            await self.carry_out(message)
-
-    async def carry_out(self, order: wire.Message) -> None:
-        """One order; another than a slip is none of a kiosk's."""
-        if isinstance(order.body, wire.KioskPrint):
-            with suppress(NoSlip):  # said already
-                await self._out(Slip(order.body.number, order.body.ticket))
+            if isinstance(message.body, wire.KioskPrint):
+                with suppress(NoSlip):  # said already
+                    await self._out(Slip(message.body.number, message.body.ticket))

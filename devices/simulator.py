@@ -39,11 +39,12 @@ from devices.flight import Timing, wall_ms
 from devices.people import Habits
 from devices.pictures import BoardPicture, EvaluatorPicture
 from devices.visitors import Door
+from devices.voice import VoiceBox
 
 START_S: Final = 15.0
 DRAIN_S: Final = 15.0
 QUIET_S: Final = 1.5  # pictures that only count people are drawn at most once a second
-SPEAKING_MS: Final = 4_000
+SPEAKING_MS: Final = 2_000
 ZONE: Final = "w1"
 COUNT_GAP_MS: Final = 10_000  # a people counter says a change, at most so often
 _EVALUATOR: Final = msgspec.json.Decoder(EvaluatorPicture)
@@ -103,7 +104,7 @@ class Simulator:
             case "board":
                 unit.on_body = partial(self._show, unit)
             case "voice":
-                unit.on_order = partial(self._speak, unit)
+                unit.obey = lambda device: VoiceBox(device, self._play).obey()
 
     def screens(self) -> dict[str, bytes]:
         """The body of the last picture that each device holds."""
@@ -204,11 +205,9 @@ class Simulator:
                 self._shown_call[unit.part.id] = line.call
                 unit.post(c.ReportCall(call=line.call, medium="board"))
 
-    async def _speak(self, unit: Unit, order: wire.Message) -> None:
-        """One call at a time, reported when it is said."""
-        if isinstance(order.body, wire.VoiceSay):
-            await self.floor.sleep(SPEAKING_MS)
-            unit.post(c.ReportCall(call=order.body.call, medium="voice"))
+    async def _play(self, order: wire.VoiceSay) -> None:
+        """A sentence."""
+        await self.floor.sleep(SPEAKING_MS)
 
     async def _count(self, unit: Unit) -> None:
         """A people counter (客流) at the door of the hall: on change, at most once in ten seconds."""

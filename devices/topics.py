@@ -5,6 +5,7 @@ from typing import Final, NamedTuple
 
 ROOT: Final = "jh/v1"
 EVENT, ACK, COMMAND, STATE, SCREEN = "event", "ack", "command", "state", "screen"
+LEAVES: Final = (EVENT, ACK, COMMAND, STATE, SCREEN)
 UP: Final = (EVENT, STATE)
 IDENT: Final = re.compile(r"[A-Za-z0-9-][A-Za-z0-9_-]{0,63}\Z")
 PROBE: Final = f"{ROOT}/_core/_link/event"

@@ -32,7 +32,7 @@ class Booth:
         self.queue = asyncio.Queue[Person](QUEUE_MAX)
         self.own: dict[str, Person] = {}  # by own number: whose ticket the hall does not know yet
         self._switched_on(unit.device)
-        unit.on_new, unit.on_order = self._switched_on, self._obey
+        unit.on_new, unit.obey = self._switched_on, self._obey
 
     def _switched_on(self, device: Device) -> None:
         device.observer = self._observe
@@ -47,8 +47,8 @@ class Booth:
         if kind == "ticket.take" and result.ok is not None and result.ok.number in self.own:
             self.floor.takes(self.own.pop(result.ok.number), result.ok.ticket, result.ok.number)
 
-    async def _obey(self, order: wire.Message) -> None:
-        await self.kiosk.carry_out(order)
+    async def _obey(self, device: Device) -> None:
+        await self.kiosk.obey()
 
     async def serve(self) -> None:
         """One person after the other: press, slip, next."""

@@ -323,12 +323,16 @@ class Message(Struct, frozen=True):
 
 
 class VoiceSay(Struct, frozen=True, tag_field="type", tag="voice.say"):
-    """Speak this."""
+    """Speak this, `times` over: `text` as it stands, its digits apart. A box with recordings speaks `number` and
+    `counter`. One announcement at a time in each `zone`."""
 
     call: int
     text: str
     lang: str
     times: int = 2
+    number: str = ""
+    counter: int = 0
+    zone: str = ""
 
 
 class KioskPrint(Struct, frozen=True, tag_field="type", tag="kiosk.print"):

@@ -10,7 +10,7 @@ from devices import pictures, topics
 from tests.desks import PROOFS
 from tests.halls import HALL, MIN, POLICY, Driven, changed, opened
 from workers.ports import Outgoing
-from workers.speaker import PRINT_LIVES_MS, SAY_LIVES_MS, SYNC_WITHIN_MS, WAITING_GAP_MS, Speaker, spoken
+from workers.speaker import PRINT_LIVES_MS, SAY_LIVES_MS, SYNC_WITHIN_MS, WAITING_GAP_MS, Speaker
 
 VOICES = tuple(
     msgspec.structs.replace(POLICY.devices[0], id=f"voice-{zone}", kind="voice", offline_prefix="", zone=zone)
@@ -129,7 +129,7 @@ def test_a_call_is_spoken_in_its_zone_with_the_position_of_its_fact() -> None:
     assert sorted(orders) == ["voice-", "voice-w1"], "a voice without a zone speaks everywhere"
     for order in orders.values():
         assert (order["id"], order["until_ms"]) == (n, s.driven.at_ms + SAY_LIVES_MS)
-        assert order["body"]["type"] == "voice.say" and order["body"]["text"] == "请B001号到2号窗口"
+        assert order["body"]["type"] == "voice.say" and order["body"]["text"] == "请B零零一号到2号窗口"
     s.driven.take("id")
     s.driven.call(3)
     assert sorted(s.orders()) == ["voice-"]
@@ -193,12 +193,48 @@ def test_a_device_that_comes_back_at_another_counter_is_shown_that_one() -> None
 
 
 def test_a_call_is_spoken_in_the_language_of_its_ticket() -> None:
-    assert spoken("A012", 3, "zh") == "请A012号到3号窗口"
-    assert spoken("A012", 3, "en") == "Number A012, please come to counter 3"
     s = with_voices()
     s.driven.take(lang="en")
     s.driven.call()
-    assert s.orders()["voice-"]["body"]["text"] == "Number A001, please come to counter 1"
+    assert s.orders()["voice-"]["body"]["text"] == "Number A zero zero one, please come to counter 1"
+
+
+def test_the_order_says_all_that_a_box_with_recordings_needs() -> None:
+    s = a_hall(devices=(*POLICY.devices, *VOICES), voice={"times": 3})
+    s.driven.take("tax")
+    s.driven.call(2)
+    body = s.orders()["voice-w1"]["body"]
+    assert body == {
+        "type": "voice.say",
+        "call": 1,
+        "text": "请B零零一号到2号窗口",
+        "lang": "zh",
+        "times": 3,
+        "number": "B001",
+        "counter": 2,
+        "zone": "w1",
+    }
+
+
+def test_who_has_come_is_not_called_any_more() -> None:
+    """As after a broker that was away: the order is of a moment ago, its ticket is served already."""
+    s = with_voices()
+    s.driven.take()
+    s.driven.call()
+    effects = s.driven.hall.take_effects()
+    s.driven.ask(c.StartServing(1))
+    assert [one for one in s.speaker.messages(effects) if not one.retain] == []
+
+
+def test_a_recall_is_another_order_for_the_same_call() -> None:
+    s = with_voices()
+    s.driven.take()
+    s.driven.call()
+    first = s.orders()["voice-"]
+    s.driven.at_ms += MIN
+    s.driven.ask(c.RecallTicket(1))
+    again = s.orders()["voice-"]
+    assert again["id"] > first["id"] and again["body"] == first["body"]
 
 
 def test_an_evaluator_that_asks_shows_the_token_of_that_serving_and_no_other() -> None:

@@ -9,10 +9,11 @@ from typing import Final
 
 from msgspec.structs import replace
 
+from core.counter import CounterState
 from core.device import Device, DeviceState
 from core.effects import Effects, Print, Say
 from core.hall import Hall
-from devices import pictures, topics, wire
+from devices import pictures, speech, topics, wire
 from workers.ports import Outgoing
 from workers.proofs import Proofs
 
@@ -127,12 +128,20 @@ class Speaker:
             ticket = state.tickets.get(order.ticket)
             body = wire.KioskPrint(order.ticket, ticket.number if ticket else "")
             return self._send(order.n, now_ms, order.at_ms + PRINT_LIVES_MS, body, [order.device])
-        if now_ms > order.at_ms + SAY_LIVES_MS:
+        if now_ms > order.at_ms + SAY_LIVES_MS or not self._still_called(order):
             return []
+        assert state.policy is not None, "asked before"
         voices = [one.device for one in self._shared.get("voice", ()) if one.zone in ("", order.zone)]
-        text = spoken(order.number, order.counter, order.lang)
-        said = wire.VoiceSay(order.call, text, order.lang)
+        lang = speech.language(state.policy, order.lang)
+        text = speech.sentence(state, order.number, order.counter, lang)
+        times = state.policy.voice.times
+        said = wire.VoiceSay(order.call, text, lang, times, order.number, order.counter, order.zone)
         return self._send(order.n, now_ms, order.at_ms + SAY_LIVES_MS, said, voices)
+
+    def _still_called(self, order: Say) -> bool:
+        """Whether anybody is waited for at the counter: whoever has come, or was sent on, is not called any more."""
+        counter = self._hall.state.counters.get(order.counter)
+        return counter is not None and counter.state is CounterState.CALLED and counter.call == order.call
 
     def _send(
         self, n: int, now_ms: int, until_ms: int, body: wire.VoiceSay | wire.KioskPrint, devices: list[str]
@@ -147,10 +156,3 @@ class Speaker:
 
 
 _GONE: Final = DeviceState.RETIRED
-
-
-def spoken(number: str, counter: int, lang: str) -> str:
-    """The words of a call; digits are read singly by the voice box."""
-    if lang == "en":
-        return f"Number {number}, please come to counter {counter}"
-    return f"请{number}号到{counter}号窗口"

@@ -95,6 +95,8 @@ class Ledger:
         self._bad = self._cases = 0
         self.told_apart: set[tuple[Cause, int]] = set()  # refused for its number alone: cause, digest
         self.orders: dict[int, int] = {}  # n of a call that must be spoken -> at_ms
+        self.over_ms: dict[int, int] = {}  # n -> when nobody was called by it any more
+        self._orders_of: dict[int, list[int]] = {}  # ticket -> n
 
     def read(self, n: int, row: Row) -> None:
         """The next fact."""
@@ -137,8 +139,11 @@ class Ledger:
             self.tickets[fact.ticket], self.number_of[fact.ticket] = "waiting", fact.number
         elif isinstance(fact, t.TicketCalled | t.TicketResumed | t.TicketRecalled):
             self.orders[line.n] = line.at_ms
+            self._orders_of.setdefault(fact.ticket, []).append(line.n)
         if type(fact) in GOES_TO:
             self._moves(line.n, fact)
+            if self.tickets[fact.ticket] != "called":
+                self.over_ms |= dict.fromkeys(self._orders_of.pop(fact.ticket, ()), line.at_ms)
         elif isinstance(fact, f.DayClosed):
             still = [ticket for ticket, state in self.tickets.items() if state not in ENDED]
             self.wrong += [f"ticket {one} is open after the day" for one in still]

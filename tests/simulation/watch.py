@@ -198,7 +198,10 @@ class Watch:
         wrong = []
         for n, at_ms in self.ledger.orders.items():
             at_s = (at_ms - MORNING) / 1000
-            spans = [(max(since, at_s), min(until, at_s + SAY_S - 1.0)) for since, until in self.spans]
+            over_s = at_s + SAY_S - 1.0
+            if n in self.ledger.over_ms:
+                over_s = min(over_s, (self.ledger.over_ms[n] - MORNING) / 1000)
+            spans = [(max(since, at_s), min(until, over_s)) for since, until in self.spans]
             if n > self.hidden and n not in self.spoken and any(until - since > 4.0 for since, until in spans):
                 wrong.append(f"call of fact {n} was never spoken")
         return wrong
