@@ -33,9 +33,10 @@ def stage(*said: tuple[str, object], profile: str = "kiosk") -> Stage:
 
 
 def test_every_case_of_the_design_is_there_says_what_it_asks_and_has_a_fault() -> None:
-    assert sorted(CASES) == [f"C{at:02}" for at in range(1, 21)]
+    assert sorted(CASES) == [f"C{at:02}" for at in range(1, 23)]
     assert all(case.__doc__ and "\n" not in case.__doc__ for case in CASES.values())
-    assert set(FAULTS.values()) == set(CASES), "each is failed by some device"
+    of_voices = {"C21", "C22"}  # failed in test_conformance_voice
+    assert set(FAULTS.values()) == set(CASES) - of_voices, "each is failed by some device"
     whole = list(CASES)[-4:]
     assert whole == ["C16", "C17", "C19", "C20"], "what looks at everything said comes last"
 
