@@ -208,8 +208,3 @@ def test_two_files_for_one_hall_are_a_mistake(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no such directory - at `\$\.halls\.dir`"):
         settings.hall_files(str(tmp_path / "none"))
-
-
-def test_what_is_shown_holds_names_of_files_only() -> None:
-    chosen = settings.load(None, {"JIAOHAO_BROKER__PASSWORD_FILE": "/p"}, {})
-    assert settings.effective(chosen) is chosen

@@ -237,11 +237,6 @@ def hall_files(directory: str) -> list[Policy]:
     return found
 
 
-def effective(settings: Settings) -> Struct:
-    """What to show to a person who asks; it holds no secret, only names of files."""
-    return settings
-
-
 def process_environment() -> Mapping[str, str]:
     """The one place where the environment is read."""
     return os.environ
