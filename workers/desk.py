@@ -26,7 +26,7 @@ from devices.privacy import SHORTEST, masked, personal
 from devices.profiles import ALLOWED
 from workers.audit import Audit
 from workers.counts import HallCounts
-from workers.ports import Letter, Note, Outgoing, Part, Row
+from workers.ports import Letter, Note, Outgoing, Part, Row, new_row
 from workers.proofs import Proofs
 from workers.tallies import Tallies
 from workers.views import Touched
@@ -124,20 +124,17 @@ class Desk:
         if at_ms < state.at_ms or state.deadlines.first_ms() <= at_ms:
             at_ms = self.advance(at_ms)
         events = wire.decode(payload, device)
-        self._stamped(events[0], device, at_ms)
+        first = events[0]  # the clock of the device is looked at once a message; 0: it says none
+        if type(first) is wire.Heard and first.sent_ms and self.vitals.stamped(device, at_ms - first.sent_ms):
+            self.tallies.clock_skewed += 1
         for one in events:
             if one.cause is not None and telling(one.cause.boot):
                 self._bad(wire.Bad(Refusal.PERSONAL_DATA, "personal_data"), device, topic, payload, at_ms)
-            elif isinstance(one, wire.Heard):
+            elif type(one) is wire.Heard:
                 self._heard(one, topic, payload, at_ms)
             else:
+                assert isinstance(one, wire.Bad)
                 self._bad(one, device, topic, payload, at_ms)
-
-    def _stamped(self, first: wire.Heard | wire.Bad, device: str, at_ms: int) -> None:
-        """The clock of the device, once a message; 0: it says none."""
-        sent_ms = first.sent_ms if isinstance(first, wire.Heard) else 0
-        if sent_ms and self.vitals.stamped(device, at_ms - sent_ms):
-            self.tallies.clock_skewed += 1
 
     def _reject(self, counted: str, device: str, at_ms: int, reason: str) -> None:
         self.tallies.reject(counted)
@@ -196,9 +193,11 @@ class Desk:
                 self._replace(cause, command.replaces, at_ms)
             if heard.token:
                 command = self._proven(command, heard.token)
-            command = self._referring(command, heard.comment)
+            if heard.comment:
+                command = self._referring(command, heard.comment)
             facts = hall.decide(command, at_ms, cause.device)
-            self._note(facts, heard.comment, at_ms)
+            if heard.comment:
+                self._note(facts, heard.comment, at_ms)
             if heard.dropped:
                 self.tallies.reject("personal_data")
             self.tallies.commands[c.TYPE_OF[type(command)]] += 1
@@ -307,7 +306,7 @@ class Desk:
             self.touched.note(fact, at_ms)
         kind, v, payload = record.encode(fact, cause)
         device, boot, seq = NOBODY if cause is None else cause[:3]
-        self._rows.append(Row(at_ms, kind, v, device, boot, seq, payload))
+        self._rows.append(new_row((at_ms, kind, v, device, boot, seq, payload)))
         if type(fact) is Refused or type(fact) is EvaluationRejected:
             self.tallies.refused[fact.reason] += 1
         elif type(fact) is TicketCalled:

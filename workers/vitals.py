@@ -26,11 +26,15 @@ class Vitals:
 
     def stamped(self, device: str, late_ms: int) -> bool:
         """A message came so long after its own stamp. Whether its clock is off."""
-        stamps = self._stamps.get(device)
+        fine, stamps = -SKEW_MAX_MS <= late_ms <= SKEW_MAX_MS, self._stamps.get(device)
         if stamps is None:
+            if fine:
+                return False  # as nearly always; kept from the first that is off
             stamps = self._stamps[device] = deque(maxlen=STAMPS)
         stamps.append(late_ms)
-        return not -SKEW_MAX_MS <= late_ms <= SKEW_MAX_MS and bool(self.skew_ms(device))
+        if fine and all(-SKEW_MAX_MS <= one <= SKEW_MAX_MS for one in stamps):
+            del self._stamps[device]
+        return not fine and bool(self.skew_ms(device))
 
     def skew_ms(self, device: str) -> int:
         """How far its clock is behind ours (ahead: negative) if that is beyond the limit, else 0. Ahead is plain from
