@@ -31,6 +31,7 @@ from workers.journal import Listener, SqliteJournal
 from workers.link import Link
 from workers.link_settings import LinkSettings
 from workers.months import Months
+from workers.nightly import Nightly
 from workers.notes import Notes
 from workers.notify import notifier
 from workers.opening import Options
@@ -121,6 +122,7 @@ class App:
         try:
             await self._tasks()
         finally:
+            await self.nightly.close()
             await self.months.close()
             await self.web.stop()
 
@@ -153,6 +155,7 @@ class App:
         self.canary = Canary()
         self.months = Months(self.journal, self.dispatcher.desks, heard=self.outbox.heard, log=self.log)
         self.notes = Notes(self.journal, self.settings.retention.comments_days, self.clock.now_ms)
+        self.nightly = Nightly(self.journal.path.parent, self.dispatcher, self.log, self.settings.report.scan_after_s)
         self.site = self._site()
         self.web = Web(
             self.settings.web.listen,
@@ -246,6 +249,7 @@ class App:
             site=self.site,
             budget=self.settings.metrics.series_budget,
             detail=self.settings.metrics.detail,
+            scans=lambda: (self.nightly.scanned_s, self.nightly.failures),
         )
 
     def _load(self, one: Policy) -> None:
@@ -291,6 +295,7 @@ class App:
 
     def _beat(self) -> None:
         self.notify.alive(self.alive)
+        self.nightly.turn()
         for hall, probe in self.canary.due((one.state for one in self.halls.values()), self.clock.now_ms()):
             self.dispatcher.ask(hall, probe)
         if self.dispatcher.restless() or time.monotonic() - self.dispatcher.moved_at > QUIET_S:

@@ -138,6 +138,10 @@ PROCESS: Final[dict[str, Name]] = {
     "backup_failed_timestamp_seconds": Name(GAUGE, "Unix time of the last backup that failed; 0: none."),
     "verify_timestamp_seconds": Name(GAUGE, "Unix time of the last verification that found nothing; 0: none."),
     "verify_failed_timestamp_seconds": Name(GAUGE, "Unix time of the last verification that failed; 0: none."),
+    "scan_timestamp_seconds": Name(
+        GAUGE, "Unix time of the last scan of ratings by this process that went well; 0: none."
+    ),
+    "scan_failures": Name(COUNTER, "Scans of ratings that failed."),
     "recovery_seconds": Name(GAUGE, "The last start."),
     "recovery_facts": Name(GAUGE, "Facts applied at the last start."),
     "outbox_pending": Name(GAUGE, "Effects committed, not confirmed by the broker."),

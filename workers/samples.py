@@ -63,6 +63,7 @@ class Sources(NamedTuple):
     site: "Site | None" = None
     budget: int = 1500
     detail: str = "auto"
+    scans: Callable[[], tuple[float, int]] = lambda: (0.0, 0)
 
 
 # The process.
@@ -145,6 +146,8 @@ def _of_journal(s: Sources) -> Samples:
     yield "sqlite_affected", (), float(engine.affected(engine.sqlite_version()))
     yield "snapshots", (), tallies.snapshots
     yield "snapshot_timestamp_seconds", (), tallies.snapshot_s
+    yield "scan_timestamp_seconds", (), s.scans()[0]
+    yield "scan_failures", (), s.scans()[1]
     yield "recovery_seconds", (), s.recovery[0]
     yield "recovery_facts", (), s.recovery[1]
 

@@ -100,6 +100,12 @@ class HallsSection(Section, frozen=True):
     dir: str = "halls"
 
 
+class ReportSection(Section, frozen=True):
+    """Scans of ratings: how long after a start and after a day's end, seconds; 0: never."""
+
+    scan_after_s: Annotated[int, Meta(ge=0)] = 60
+
+
 class LogSection(Section, frozen=True):
     """Logs on stderr: JSON in production, console on a TTY."""
 
@@ -125,6 +131,7 @@ class Settings(Section, frozen=True):
     metrics: MetricsSection = MetricsSection()
     retention: RetentionSection = RetentionSection()
     halls: HallsSection = HallsSection()
+    report: ReportSection = ReportSection()
     log: LogSection = LogSection()
     clock: ClockSection = ClockSection()
 
