@@ -117,7 +117,14 @@ async def c06(stage: Stage) -> None:
 
 
 async def c07(stage: Stage) -> None:
-    """A lost counter: told `seq_reused`, it sends the event under a new boot"""
+    """A lost counter: `seq_reused` brings a new boot, and the event under it; `again` of a boot in use brings none"""
+    await stage.event()  # answered afresh: since then the hall knows nobody else under this boot
+    stage.core.answer = lambda event: granted(event) | {"again": True}
+    event = await stage.event()
+    stage.core.answer = granted
+    await stage.quiet()
+    twice = [one.key for one in stage.core.sendings if one.key[0] != event.key[0] and one.at_s > event.at_s]
+    need(not twice, f"told `again` of its only sending it drew a new boot: the hall does {event.key} twice as {twice}")
     refused: list[Sending] = []
 
     def answer(event: Sending) -> dict[str, Any] | None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.scripted import until
-from workers.outbox import MqttOutbox
+from workers.outbox import AGAIN_STEP_S, MqttOutbox
 from workers.ports import Outgoing
 from workers.tallies import PRESS
 
@@ -177,6 +177,63 @@ def test_three_pictures_at_once_then_ten_a_second_and_no_more() -> None:
             await asyncio.sleep(0.001)
         assert 4 <= len(link.sent) <= 6, "three at 0, then one at 0.1, 0.2 and 0.3 s"
         await until(lambda: payloads(link.sent)[-1] == revision)
+        outbox.close()
+
+    asyncio.run(scenario())
+
+
+def again(revision: int, device: str) -> Outgoing:
+    return a_screen(revision, device)._replace(again=True)
+
+
+def test_what_is_painted_again_goes_out_by_ten_and_behind_what_is_new() -> None:
+    """≤ 500 a second: ten in 20 ms. A press waits for none of them."""
+
+    async def scenario() -> None:
+        loop = asyncio.get_running_loop()
+        link = FakeLink()
+        outbox = MqttOutbox(link)
+        since = loop.time()
+        await outbox.emit([again(1, f"s{one}") for one in range(35)])
+        assert not link.sent
+        await outbox.emit([a_screen(2, "s30"), a_screen(1, "new")])
+        assert [one.topic.split("/")[3] for one in link.sent] == ["s30", "new"], "at once"
+        await until(lambda: len(link.sent) == 2 + 34)
+        assert loop.time() - since >= 3 * AGAIN_STEP_S + AGAIN_STEP_S - 0.005, "34 take four steps"
+        assert len({one.topic for one in link.sent}) == 36 and payloads(link.sent, "s30/screen") == [2], "none twice"
+        while link.flying:
+            link.ack()
+        assert outbox.pending() == 0
+        outbox.close()
+
+    asyncio.run(scenario())
+
+
+def test_nothing_is_painted_again_while_the_link_takes_no_more() -> None:
+    async def scenario() -> None:
+        link = FakeLink(window=0)
+        outbox = MqttOutbox(link)
+        await outbox.emit([again(1, f"s{one}") for one in range(30)])
+        await asyncio.sleep(4 * AGAIN_STEP_S)
+        assert len(outbox._again) == 29, "one tried, and waits for room"
+        link.window = 100
+        outbox.room()
+        await until(lambda: len(link.sent) == 30)
+        outbox.close()
+
+    asyncio.run(scenario())
+
+
+def test_a_picture_painted_again_twice_is_sent_once_with_the_newer() -> None:
+    async def scenario() -> None:
+        link = FakeLink()
+        outbox = MqttOutbox(link)
+        await outbox.emit([again(1, "s1"), again(2, "s1")])
+        await outbox.emit([a_screen(3, "s1")])
+        await outbox.emit([again(4, "s1")])
+        link.ack()
+        await until(lambda: len(link.sent) == 2)
+        assert payloads(link.sent) == [3, 4] and outbox.stats.replaced == 2
         outbox.close()
 
     asyncio.run(scenario())

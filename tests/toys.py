@@ -29,6 +29,7 @@ FAULTS = {
     "changes the body": "C05",
     "seq restarts under the same boot": "C06",
     "keeps its boot whatever it hears": "C07",
+    "draws a new boot whenever it hears `again`": "C07",
     "retries a refusal": "C08",
     "drops what it should keep": "C09",
     "keeps too short": "C09",
@@ -213,7 +214,9 @@ class Toy:
             if result.get("keep") and self.fault != "drops what it should keep":
                 self.hold_until_s = time.monotonic() + (0.1 if self.fault == "keeps too short" else KEEP_S)
                 self.due_s = 0.0
-            elif refused == "seq_reused" and self.fault != "keeps its boot whatever it hears":
+            elif (refused == "seq_reused" and self.fault != "keeps its boot whatever it hears") or (
+                result.get("again") and self.fault == "draws a new boot whenever it hears `again`"
+            ):
                 self.outbox.remove(entry)
                 self.boot, self.seq, self.link = secrets.token_urlsafe(6), 0, 0
                 self.put(entry["body"])

@@ -15,6 +15,10 @@ from workers.tallies import PRESS, Buckets
 
 SCREEN_GAP_S: Final = 0.1  # ≤ 10 pictures a second and topic over time ...
 SCREEN_BURST: Final = 3  # ... of which so many at once after a rest: finish, next and start are pressed within 100 ms
+AGAIN_STEP, AGAIN_STEP_S = (
+    10,
+    0.02,
+)  # after a reconnect every screen is painted again: ≤ 500 a second, behind what is new
 STALL_S: Final = 0.05  # nothing landed for so long, and the broker waits for us: go on, and settle the next batch
 
 
@@ -30,11 +34,12 @@ class Publisher(Protocol):
 class Screen:
     """One retained topic. A newer picture replaces the pending one."""
 
-    __slots__ = ("flying", "pending", "rests_until", "waits")
+    __slots__ = ("again", "flying", "pending", "rests_until", "waits")
 
     def __init__(self) -> None:
         self.pending: Outgoing | None = None
         self.flying = False
+        self.again = False  # in the row of those painted again; also waits
         self.waits = False  # in the ready row or among the resting
         self.rests_until = 0.0
 
@@ -104,6 +109,8 @@ class MqttOutbox:
         self._screens: dict[str, Screen] = {}
         self._ready: deque[Screen] = deque()
         self._resting: list[tuple[float, int, Screen]] = []
+        self._again: deque[Screen] = deque()
+        self._again_timer: asyncio.TimerHandle | None = None
         self._order = 0
         self._timer: asyncio.TimerHandle | None = None
         self._marks: dict[str, Mark] = {}
@@ -170,8 +177,30 @@ class MqttOutbox:
         else:
             self._waiting_screens += 1
         screen.pending = message
-        if not screen.waits and not screen.flying:
+        if message.again and not screen.waits and not screen.flying:
+            self._put_off(screen)
+        elif not screen.flying and (screen.again > message.again or not screen.waits):
+            screen.again = False
             self._line_up(screen)
+
+    def _put_off(self, screen: Screen) -> None:
+        screen.again = screen.waits = True
+        self._again.append(screen)
+        if self._again_timer is None:
+            self._again_timer = asyncio.get_running_loop().call_later(AGAIN_STEP_S, self._paint_again)
+
+    def _paint_again(self) -> None:
+        """The next few, once nothing else waits for the link. What became new meanwhile has left the row."""
+        self._again_timer, left = None, AGAIN_STEP
+        while self._again and left and not self._ready:
+            screen = self._again.popleft()
+            if screen.again:
+                screen.again = False
+                self._line_up(screen)
+                self.room()
+                left -= 1
+        if self._again:
+            self._again_timer = asyncio.get_running_loop().call_later(AGAIN_STEP_S, self._paint_again)
 
     def _line_up(self, screen: Screen) -> None:
         """Ready, or resting until its gap is over."""
@@ -295,5 +324,6 @@ class MqttOutbox:
 
     def close(self) -> None:
         """No timer stays behind."""
-        if self._timer is not None:
-            self._timer.cancel()
+        for timer in (self._timer, self._again_timer):
+            if timer is not None:
+                timer.cancel()

@@ -80,7 +80,8 @@ class Input(NamedTuple):
 class Outgoing(NamedTuple):
     """One message to publish at QoS 1. `n` > 0: an effect of the fact n of `hall`, counted for the published mark.
     `retain`: a screen; a newer one to the same topic replaces one that waits. `pressed_s` > 0: when the call that it
-    shows was received, on the loop's clock. `kind`: whose order it is; after `until_ms` it is of no use."""
+    shows was received, on the loop's clock. `kind`: whose order it is; after `until_ms` it is of no use. `again`: a
+    screen that shows nothing new and lets others go first."""
 
     topic: str
     payload: bytes
@@ -90,6 +91,7 @@ class Outgoing(NamedTuple):
     pressed_s: float = 0.0
     kind: str = ""
     until_ms: int = 0
+    again: bool = False
 
 
 class Journal(Protocol):

@@ -65,7 +65,8 @@ class Speaker:
             if body is not None:
                 payload = wire.encode(wire.Screen(self._epoch, revision, now_ms, body))
                 since_s = pressed.get(device.counter, 0.0) if pressed and device.kind == "counter_screen" else 0.0
-                found.append(Outgoing(self._topic(device, topics.SCREEN), payload, retain=True, pressed_s=since_s))
+                topic, again = self._topic(device, topics.SCREEN), repaint and device.counter not in effects.counters
+                found.append(Outgoing(topic, payload, retain=True, pressed_s=since_s, again=again))
         return found
 
     def _draw(self, device: Device) -> pictures.Picture | None:
