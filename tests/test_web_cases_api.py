@@ -4,15 +4,18 @@ import json
 from typing import Any
 
 from core import facts_cases as fc
+from core.device import DeviceState
 from tests.halls import HALL
 from tests.sites import Around, bearer, pictures, with_site
 from tests.test_web_casework import with_cases
 from tests.test_web_commands_api import journaled
 
 
-async def step(around: Around, role: str, seq: int, body: dict[str, Any], boot: str = "boot") -> Any:
+async def step(
+    around: Around, role: str, seq: int, body: dict[str, Any], boot: str = "boot", about: str = "cases"
+) -> Any:
     headers = {**bearer(role), "Content-Type": "application/json", "Idempotency-Key": f"{boot}:{seq}"}
-    path = f"/api/v1/cases?hall={HALL}"
+    path = f"/api/v1/{about}?hall={HALL}"
     status, found = await around.post(path, {"boot": boot, "seq": seq, "body": body}, headers)
     return found["result"] if status == 200 else status
 
@@ -66,5 +69,23 @@ def test_what_cannot_be_is_refused() -> None:
         assert (await around.post(f"/api/v1/cases?hall={HALL}", event, headers))[0] == 400
         assert (await around.post("/api/v1/cases?hall=h9", event, headers))[0] == 403
         assert json.dumps(event)
+
+    with_site(scenario, with_cases())
+
+
+def test_an_operator_quarantines_a_device_and_readmits_it() -> None:
+    async def scenario(around: Around) -> None:
+        quarantine, readmit = ({"type": f"device.{what}", "device": "kiosk-1"} for what in ("quarantine", "readmit"))
+        for role in ("auditor", "clerk", "guide", "device"):
+            assert await step(around, role, 1, quarantine, about="devices") == 403
+        assert (await step(around, "operator", 1, quarantine, about="devices"))["ok"]
+        assert (await step(around, "operator", 1, quarantine, about="devices"))["again"]
+        assert around.driven.state.devices["kiosk-1"].state is DeviceState.QUARANTINED
+        assert (await step(around, "operator", 2, quarantine, about="devices"))["refused"] == "wrong_state"
+        assert (await step(around, "operator", 3, readmit, about="devices"))["ok"]
+        assert around.driven.state.devices["kiosk-1"].state is DeviceState.OFFLINE
+        gone = {"type": "device.retire", "device": "kiosk-1"}
+        assert await step(around, "operator", 4, gone, about="devices") == 400
+        assert await step(around, "operator", 4, quarantine, about="cases") == 400, "each at its own address"
 
     with_site(scenario, with_cases())

@@ -1,5 +1,6 @@
-"""workers/web/cases_api.py: POST /api/v1/cases?hall=: the steps of a case, by an operator; the same window as devices.
+"""workers/web/cases_api.py: POST /api/v1/cases?hall= and /api/v1/devices?hall=: what an operator decides; once each.
 
+The steps of a case; which device is not listened to any more (隔离), or again. The same window as devices.
 `{boot, seq, body}` with `Idempotency-Key: boot:seq`, as from a device; the number is that of the token, so that the
 journal says who. Texts are kept elsewhere: a case refers to them by number; a rating's own words are read here.
 """
@@ -11,6 +12,7 @@ import msgspec
 from aiohttp import web
 from msgspec import Meta, Struct
 
+from core import commands as c
 from core import commands_cases as cc
 from core.fact import Cause
 from core.refusals import Refusal
@@ -43,20 +45,41 @@ class Event(Struct, frozen=True):
     sent_ms: int = 0
 
 
+class Decision(Struct, frozen=True):
+    """About a device, under its number."""
+
+    boot: Annotated[str, Meta(pattern=wire.BOOT_PATTERN)]
+    seq: Annotated[int, Meta(ge=1, le=2**53 - 1)]
+    body: c.QuarantineDevice | c.ReadmitDevice
+    sent_ms: int = 0
+
+
 _EVENT: Final = msgspec.json.Decoder(Event)
+_DECISION: Final = msgspec.json.Decoder(Decision)
 _PACK: Final = msgspec.msgpack.Encoder()
 
 
 async def step(request: web.Request) -> web.Response:
-    """One step; its result after the commit."""
+    """One step of a case; its result after the commit."""
+    return await _decided(request, "cases", _EVENT)
+
+
+async def device(request: web.Request) -> web.Response:
+    """A device quarantined or readmitted; the result after the commit."""
+    return await _decided(request, "ops", _DECISION)
+
+
+async def _decided(
+    request: web.Request, page: str, decoder: "msgspec.json.Decoder[Event] | msgspec.json.Decoder[Decision]"
+) -> web.Response:
     site = request.app[SITE]
     body = await posted(request)
     hall = request.query.get("hall", "")
-    grant = gate.entitled(request, "cases", hall)
+    grant = gate.entitled(request, page, hall)
     if grant.role != ACTS:
         raise Refuse(403, "forbidden", "role")
     paced(request, "command", grant.id)
-    event: Event = gate.decoded(_EVENT, body)
+    event: Event | Decision = gate.decoded(decoder, body)
     if request.headers.get("Idempotency-Key") != f"{event.boot}:{event.seq}":
         raise Refuse(400, "other", "form")
     if personal(event.boot) or any(personal(text) for text in texts(event.body)):

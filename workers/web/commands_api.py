@@ -278,6 +278,7 @@ def routes() -> list[Any]:
         web.post("/api/v1/commands", command),
         web.post("/api/v1/cases", cases_api.step),
         web.get("/api/v1/cases/texts", cases_api.written),
+        web.post("/api/v1/devices", cases_api.device),
         web.post("/api/v1/login", login),
         web.post("/api/v1/logout", logout),
         web.post("/api/v1/e/{token}", rate),
