@@ -176,6 +176,7 @@ def test_the_life_of_a_device_row_by_row(life: Life) -> None:
     asyncio.run(scenario())
 
 
+@pytest.mark.slow
 def test_who_died_while_nobody_watched_is_offline_when_the_dispatcher_is_back(life: Life) -> None:
     """Retained states come again at every start; what is known already leaves no fact."""
 
