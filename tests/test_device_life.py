@@ -61,7 +61,7 @@ class Life:
     async def pull_the_cable(self) -> None:
         assert self.client is not None
         client, self.client = self.client, None
-        client._client.socket().shutdown(2)  # type: ignore[union-attr]
+        client._client.socket().shutdown(2)  # type: ignore[union-attr]  # it is connected
         with suppress(aiomqtt.MqttError):
             await client._disconnected
         with suppress(aiomqtt.MqttError):

@@ -31,7 +31,10 @@ def fuzzed(corpus: Path, runs: int, seed: int, script: Path = ROOT / "tests" / "
         timeout=170,
         check=False,
     )
-    return done.returncode, f"seed {seed}: `python tests/fuzz.py {runs} {seed} DIRECTORY`\n{done.stdout[-1500:]}{done.stderr[-3000:]}"
+    return (
+        done.returncode,
+        f"seed {seed}: `python tests/fuzz.py {runs} {seed} DIRECTORY`\n{done.stdout[-1500:]}{done.stderr[-3000:]}",
+    )
 
 
 @pytest.mark.slow
