@@ -18,7 +18,7 @@ from core.policy import Policy
 from tests.brokers import RunningBroker
 from tests.processes import Served, visits, write_halls
 from workers import app as application
-from workers import engine, fold, logs, settings
+from workers import engine, fold, logs, settings, states
 from workers.app import App
 from workers.journal import SqliteJournal
 from workers.metrics import CHECKS
@@ -288,13 +288,13 @@ def test_states_are_stored_every_so_many_facts(iotcore_broker: RunningBroker) ->
     asyncio.run(scenario())
 
 
-def test_hourly_every_hall_with_news_is_stored_once_however_busy_it_is(tmp_path: Path) -> None:
+def test_hourly_every_hall_is_stored_once_however_busy_it_is(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with running(tmp_path, NOWHERE, POLICY, hall_policy("h2"), hall_policy("h3")) as app:
             desks = app.dispatcher.desks
             await until(lambda: all(desk.since_snapshot for desk in desks.values()))
             assert app.tallies.snapshots == 0
-            app._snapshot_at -= application.HOUR_S + 1
+            app.states.hour_at -= states.HOUR_S + 1
             for _ in range(8):
                 moved_at, before = app.dispatcher.moved_at, desks["h3"].hall.state.n
                 for name in desks:

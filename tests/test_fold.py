@@ -149,6 +149,23 @@ def test_effects_above_the_published_mark_are_said_again(tmp_path: Path, heard: 
     assert [order.n for order in effects.orders] == ([call_n] if heard < call_n else [])
 
 
+@pytest.mark.parametrize("heard", [False, True])
+def test_an_order_in_a_stored_state_is_said_again_unless_it_was_heard(tmp_path: Path, heard: bool) -> None:
+    driven = opened()
+    driven.take()
+    driven.call()
+    call_n, state = driven.state.n, driven.state.snapshot()
+
+    async def write(journal: SqliteJournal) -> None:
+        await journal.append([Part(HALL, 0, rows(driven))])
+        await journal.save(HALL, call_n, state, heard=heard)
+
+    use(tmp_path, write)
+    found = recovered(tmp_path)
+    assert found.halls[HALL].state.snapshot() == state
+    assert [order.n for order in found.halls[HALL].take_effects().orders] == ([] if heard else [call_n])
+
+
 def test_a_fact_out_of_its_place_is_our_mistake() -> None:
     hall, (first, second, *_) = Hall(HallState(HALL)), rows(a_morning())
     fold.apply(hall, 1, first)

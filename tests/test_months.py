@@ -1,6 +1,7 @@
 """workers/months.py: a month ends at a quiet moment with every hall stored, and is archived by a child."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -30,6 +31,19 @@ class Log:
     error = info
 
 
+def at_its_head(journal: SqliteJournal, desk: Desk) -> Callable[[str], Awaitable[None]]:
+    """How a hall is stored."""
+
+    async def store(name: str) -> None:
+        await journal.save(name, desk.hall.state.n, desk.hall.state.snapshot())
+
+    return store
+
+
+async def nothing(name: str) -> None:
+    """No hall, nothing to store."""
+
+
 async def a_desk(journal: SqliteJournal) -> Desk:
     """A hall at work, in November."""
     driven = a_morning()
@@ -43,7 +57,8 @@ def test_it_ends_when_quiet_and_goes_on_in_the_next_file(tmp_path: Path) -> None
     async def scenario() -> None:
         async with start(tmp_path) as journal:
             desk, log, quiet = await a_desk(journal), Log(), [False]
-            end = Months(journal, {desk.hall.state.hall: desk}, heard=lambda _: quiet[0], log=log)
+            desks, store = {desk.hall.state.hall: desk}, at_its_head(journal, desk)
+            end = Months(journal, desks, heard=lambda _: quiet[0], store=store, log=log)
             assert not await end.turn(idle=True), "it is still November"
             desk.hall.state.day = 20261201
             assert not await end.turn(idle=False)
@@ -76,7 +91,8 @@ def test_a_hall_that_never_rests_is_not_waited_for(tmp_path: Path, monkeypatch: 
     async def scenario() -> None:
         async with start(tmp_path) as journal:
             desk, at = await a_desk(journal), [100.0]
-            end = Months(journal, {desk.hall.state.hall: desk}, heard=lambda _: False, log=Log(), clock=lambda: at[0])
+            desks, store = {desk.hall.state.hall: desk}, at_its_head(journal, desk)
+            end = Months(journal, desks, heard=lambda _: False, store=store, log=Log(), clock=lambda: at[0])
             desk.hall.state.day = 20261201
             assert not await end.turn(idle=False)
             at[0] += months.FORCED_S - 1
@@ -96,7 +112,7 @@ def test_an_archive_that_fails_is_told_and_the_month_stays(tmp_path: Path, monke
     async def scenario() -> None:
         log = Log()
         async with start(tmp_path) as journal:
-            end = Months(journal, {}, heard=lambda _: True, log=log)
+            end = Months(journal, {}, heard=lambda _: True, store=nothing, log=log)
             end.archive()
             while not log.lines:
                 await asyncio.sleep(0.01)
@@ -113,7 +129,7 @@ def test_a_child_under_way_ends_with_the_process(tmp_path: Path, monkeypatch: py
 
     async def scenario() -> None:
         async with start(tmp_path) as journal:
-            end = Months(journal, {}, heard=lambda _: True, log=Log())
+            end = Months(journal, {}, heard=lambda _: True, store=nothing, log=Log())
             end.archive()
             await asyncio.sleep(0.05)
             await end.close()

@@ -230,6 +230,41 @@ def test_a_bad_snapshot_is_skipped_for_the_one_before_and_named(tmp_path: Path) 
     asyncio.run(scenario())
 
 
+def test_a_start_begins_with_no_state_whose_orders_nobody_has_heard(tmp_path: Path) -> None:
+    """With an older one, or with the hall's first fact; once the published mark has come so far, with the newest."""
+
+    async def scenario() -> None:
+        async with start(tmp_path) as journal:
+            for n in (0, 10, 20):
+                await journal.append([Part("a", n, rows(n, 10))])
+                await journal.save("a", n + 10, f"at {n + 10}".encode(), heard=n == 10)
+                begin = await journal.start()
+                newest = {"a": 20} if n else {}
+                assert {hall: one.hall_seq for hall, one in begin.snapshots.items()} == newest
+                assert begin.after == newest.get("a", 0)
+            for mark_at, expected in ((29, 20), (30, 30)):
+                journal.save_marks({"a": mark_at})
+                await journal.append([Part("a", journal.heads()["a"], rows(30, 1))])
+                assert (await journal.start()).snapshots["a"].hall_seq == expected
+            journal.save_marks({"a": 3})
+            assert journal.marks() == {"a": 30}, "a mark never goes back"
+
+    asyncio.run(scenario())
+
+
+def test_a_saved_state_raises_the_mark_and_no_older_one_waits_to_lower_it(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with start(tmp_path) as journal:
+            await journal.append([Part("a", 0, rows(0, 10))])
+            journal.save_marks({"a": 4})
+            await journal.save("a", 10, b"heard")
+            await journal.append([Part("a", 10, rows(10, 1))])
+        async with start(tmp_path) as journal:
+            assert journal.marks() == {"a": 10} and (await journal.start()).after == 10
+
+    asyncio.run(scenario())
+
+
 def test_no_good_snapshot_at_all_is_refused(tmp_path: Path) -> None:
     change(a_journal(tmp_path), "UPDATE snapshot SET hall_seq = hall_seq - 1")
     assert refused(tmp_path) == "no good snapshot of a: snapshot of a at 59: crc differs"

@@ -28,7 +28,12 @@ def failing(*names: str) -> tuple[Job, list[str]]:
     return job, done
 
 
-def scenario(directory: Path, act: Callable[[Retries], Awaitable[None]], size: int = 0) -> list[str]:
+def scenario(
+    directory: Path,
+    act: Callable[[Retries], Awaitable[None]],
+    size: int = 0,
+    waits_s: tuple[float, float] = (0.0, 0.0),
+) -> list[str]:
     """What was heard."""
     heard: list[str] = []
 
@@ -36,7 +41,7 @@ def scenario(directory: Path, act: Callable[[Retries], Awaitable[None]], size: i
         lane = await Lane(lambda: engine.writer(directory / "x.db")).open()
         aside = Ballast(directory, size, 0)
         aside.make()
-        retries = Retries(lane, (0.0, 0.0), aside)
+        retries = Retries(lane, waits_s, aside)
         retries.listener = Listener(retry=heard.append, recovered=lambda: heard.append("recovered"))
         try:
             await act(retries)
@@ -94,14 +99,15 @@ def test_busy_costs_no_ballast(tmp_path: Path) -> None:
     assert scenario(tmp_path, act, 4096) == ["SQLITE_BUSY", "recovered"]
 
 
-def test_an_error_after_its_caller_has_gone_is_kept(tmp_path: Path) -> None:
-    job, _ = failing("SQLITE_IOERR_FSYNC")
+def test_closing_gives_a_retry_up(tmp_path: Path) -> None:
+    job, done = failing("SQLITE_BUSY", "SQLITE_BUSY")
 
     async def act(retries: Retries) -> None:
-        task = asyncio.ensure_future(retries.run(job, lambda: None))
-        await asyncio.sleep(0)
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)
-        assert engine.error_name(retries.failed or Exception()) == "SQLITE_IOERR_FSYNC"
+        waiting = asyncio.ensure_future(retries.run(job, lambda: None))
+        while not retries.counts:
+            await asyncio.sleep(0)
+        await retries.close()
+        with pytest.raises(asyncio.CancelledError):
+            await waiting
 
-    scenario(tmp_path, act)
+    assert scenario(tmp_path, act, waits_s=(60.0, 60.0)) == ["SQLITE_BUSY"] and done == []

@@ -24,7 +24,6 @@ async def filled(journal: SqliteJournal, count: int = 30) -> None:
     """Two halls, each with a state at its head."""
     for n in range(0, count, 10):
         await journal.append([Part("a", n, rows(n, 10)), Part("b", n // 10, rows(n, 1))])
-    journal.save_marks({"a": 7})
     for hall, n in journal.heads().items():
         await journal.save(hall, n, f"state of {hall}".encode())
 
@@ -50,7 +49,7 @@ def test_seq_chain_words_and_heads_go_on_in_the_next_file(tmp_path: Path) -> Non
     async def again() -> None:
         async with start(tmp_path) as journal:
             assert (journal.path.name, journal.last) == (NEXT, 38)
-            assert journal.heads() == {"a": 35, "b": 3} and journal.marks() == {"a": 7}
+            assert journal.heads() == {"a": 35, "b": 3} and journal.marks() == {"a": 30, "b": 3}
             begin = await journal.start()
             assert {hall: one.hall_seq for hall, one in begin.snapshots.items()} == {"a": 30, "b": 3}
             assert begin.after == 33
@@ -62,6 +61,33 @@ def test_seq_chain_words_and_heads_go_on_in_the_next_file(tmp_path: Path) -> Non
             assert (await journal.start()).after == 33
 
     asyncio.run(again())
+    assert verify(tmp_path) == []
+
+
+def test_a_state_that_holds_what_nobody_has_heard_takes_the_one_before_along(tmp_path: Path) -> None:
+    """A start before it was heard begins in the month before, and says it again."""
+
+    async def scenario() -> None:
+        async with start(tmp_path) as journal:
+            await filled(journal)
+            await journal.append([Part("a", 30, rows(30, 10))])
+            await journal.save("a", 40, b"unheard", heard=False)
+            await journal.save("b", 3, b"heard")
+            await journal.rotate("2026-12")
+            await journal.append([Part("a", 40, rows(40, 2))])
+            begin = await journal.start()
+            assert {hall: one.hall_seq for hall, one in begin.snapshots.items()} == {"a": 30, "b": 3}
+            assert next(n for hall, n in await everything(journal, begin.after) if hall == "a" and n > 30) == 31
+            journal.save_marks({"a": 40})
+            await journal.append([Part("a", 42, rows(42, 1))])
+            begin = await journal.start()
+            assert begin.snapshots["a"].hall_seq == 40 and await everything(journal, begin.after) == [
+                ("a", 41),
+                ("a", 42),
+                ("a", 43),
+            ]
+
+    asyncio.run(scenario())
     assert verify(tmp_path) == []
 
 

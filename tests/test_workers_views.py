@@ -235,24 +235,6 @@ def test_they_can_be_made_anew_from_the_facts_alone(tmp_path: Path) -> None:
     assert meta(tmp_path, "proj_seq") == len(driven.journal), "the watermark too"
 
 
-def test_rows_of_a_batch_that_was_given_up_go_with_the_next() -> None:
-    clock, driven = Clock(), opened()
-    found = Views(0, clock)
-    touched = found.of(driven.state)
-    driven.take("si")
-    touched.everything()
-    clock.at = 1.0
-    rows, mark = found.take(_Numbers(), 5)
-    assert rows and mark == 5 and not found.behind
-    found.undo(rows)
-    assert found.behind and found.take(_Numbers(), 6)[0] == rows
-
-
-class _Numbers(dict[str, int]):
-    def __missing__(self, text: str) -> int:
-        return self.setdefault(text, len(self))
-
-
 def test_a_fact_about_nothing_known_touches_nothing() -> None:
     driven = opened()
     touched = Touched(driven.state)

@@ -39,6 +39,7 @@ from workers.outbox import MqttOutbox
 from workers.proofs import Proofs, key_of
 from workers.samples import Sources
 from workers.settings import Settings, SettingsError
+from workers.states import States
 from workers.tallies import Tallies
 from workers.web import Web
 from workers.web.access import Grant, read_tokens
@@ -51,7 +52,6 @@ STOP_S: Final = 10.0
 ALIVE_S: Final = 5.0
 BEHIND_MS: Final = 60_000
 QUIET_S: Final = 1.0  # without news the loop is turned by hand, so that it can be seen to turn
-HOUR_S: Final = 3600.0
 
 
 class App:
@@ -65,9 +65,7 @@ class App:
         self.notify = notifier(settings.process_environment())
         self._stopping = asyncio.Event()
         self._held = False
-        self._snapshot_at = time.monotonic()
         self._rounds_at = 0.0
-        self._snapshots_due: dict[str, None] = {}  # of this hour: each hall once, however busy it is
         self._recovery = (0.0, 0)
 
     async def run(self) -> None:
@@ -153,7 +151,9 @@ class App:
         for desk in self.dispatcher.desks.values():
             desk.touched = self.journal.views.of(desk.hall.state)
         self.canary = Canary()
-        self.months = Months(self.journal, self.dispatcher.desks, heard=self.outbox.heard, log=self.log)
+        desks, every = self.dispatcher.desks, self.settings.journal.snapshot_every
+        self.states = States(self.journal, desks, heard=self._heard, every=every, tallies=self.tallies)
+        self.months = Months(self.journal, desks, heard=self._heard, store=self.states.store, log=self.log)
         self.notes = Notes(self.journal, self.settings.retention.comments_days, self.clock.now_ms)
         self.nightly = Nightly(self.journal.path.parent, self.dispatcher, self.log, self.settings.report.scan_after_s)
         self.site = self._site()
@@ -280,8 +280,7 @@ class App:
             await dispatcher
         self.journal.save_marks(self.outbox.marks())
         for name in self.halls:
-            if self.outbox.heard(name):  # else the orders that fly would lie before the snapshot, and nobody say them
-                await self._snapshot(name)
+            await self.states.store(name)
         self.outbox.close()
         clock.cancel()
         link.cancel()
@@ -353,31 +352,11 @@ class App:
         self.journal.save_marks(self.outbox.marks())
         if await self.months.turn(idle) or (idle and await self.notes.turn()):
             return
-        desks = self.dispatcher.desks
-        if time.monotonic() - self._snapshot_at > HOUR_S:
-            self._snapshot_at = time.monotonic()
-            self._snapshots_due = {name: None for name, desk in desks.items() if desk.since_snapshot}
-        for name, desk in desks.items():
-            if self._snapshot_is_due(name, desk.since_snapshot):
-                return await self._snapshot(name)
+        await self.states.turn()
 
-    def _snapshot_is_due(self, name: str, facts: int) -> bool:
-        """Many facts, or the hour. Not while orders fly: a restart repeats only what lies after its snapshot."""
-        every = self.settings.journal.snapshot_every
-        if facts < every and name not in self._snapshots_due:
-            return False
-        return self.outbox.heard(name) or facts >= 2 * every
-
-    async def _snapshot(self, name: str) -> None:
-        desk = self.dispatcher.desks[name]
-        if not desk.since_snapshot:
-            return
-        state = desk.hall.state
-        await self.journal.save(name, state.n, state.snapshot())
-        desk.since_snapshot = 0
-        self._snapshots_due.pop(name, None)
-        self.tallies.snapshots += 1
-        self.tallies.snapshot_s = time.time()
+    def _heard(self, name: str) -> bool:
+        """Whether every order of a hall has its PUBACK; what a start has collected again waits to be sent."""
+        return not self.halls[name].effects.orders and self.outbox.heard(name)
 
 
 def calm_collector() -> None:

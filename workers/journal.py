@@ -6,7 +6,7 @@ full or busy: the same batch again, nothing overtakes it ─▶ heads advance on
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import aclosing, suppress
 from itertools import repeat
 from pathlib import Path
@@ -20,6 +20,7 @@ from workers.opening import Opened, Options
 from workers.ports import Fenced, Part, Row
 from workers.retries import PASSING, Retries
 from workers.retries import Listener as Listener  # its users know the journal, not how it retries
+from workers.turns import Turns
 from workers.views import Views
 from workers.writer import (
     FRAME,
@@ -50,7 +51,7 @@ class SqliteJournal:
         self._words, self._published = Words(tail.texts), tail.published
         self.views = Views(tail.proj_seq)
         self._unsaved: dict[str, int] = {}
-        self._turn = asyncio.Lock()  # one transaction after the other, also while one is retried
+        self._turns = Turns("journal.turns")  # one transaction after the other, also while one is retried
         self._failed: BaseException | None = None
         self._grown = 0
         self._marked = tail.last
@@ -98,11 +99,18 @@ class SqliteJournal:
     async def append(self, parts: Sequence[Part]) -> None:
         """Durable on return: all parts or none. Fenced, nothing written. A part stored before, byte for byte, is done.
 
-        A cancelled caller still waits for the commit that is under way, at most: nothing is torn, memory follows.
+        A cancelled caller leaves a commit that has begun to its end: nothing is torn, memory follows.
         """
-        async with self._turn:
+        await self._in_turn(lambda: self._append(parts))
+
+    async def _in_turn(self, job: Callable[[], Awaitable[T]]) -> T:
+        """Nothing overtakes. After a failure nothing is written any more."""
+
+        async def sound() -> T:
             self._refuse_after_failure()
-            await self._append(parts)
+            return await job()
+
+        return await self._turns.take(sound)
 
     def _refuse_after_failure(self) -> None:
         """After an error that does not pass nothing is written any more: its outcome is unknown."""
@@ -119,13 +127,7 @@ class SqliteJournal:
     async def _commit(self, batch: Batch, parts: Sequence[Part]) -> None:
         try:
             await self._write(batch, [part.hall for part in parts])
-        except asyncio.CancelledError:
-            if batch.durable:
-                self._advance(batch, parts)
-            else:
-                self.views.undo(batch.views)
-            raise
-        except BaseException as error:
+        except BaseException as error:  # also when it is given up: what memory holds is not all on disk
             self._failed = error
             raise
         self._advance(batch, parts)
@@ -187,10 +189,7 @@ class SqliteJournal:
 
     async def _again(self, job: Callable[[Connection], None], *, counted: bool = False) -> None:
         """Run a job until the disk has room and the lock is free. Any other error propagates."""
-        try:
-            await self._retries.run(job, lambda: self._count(counted))
-        finally:
-            self._failed = self._failed or self._retries.failed
+        await self._retries.run(job, lambda: self._count(counted))
 
     def _count(self, appending: bool) -> None:
         if appending:
@@ -200,9 +199,7 @@ class SqliteJournal:
 
     async def alone(self, job: Callable[[Connection], T]) -> T:
         """A job of upkeep in the writer's thread, between two batches."""
-        async with self._turn:
-            self._refuse_after_failure()
-            return await self._other(job)
+        return await self._in_turn(lambda: self._other(job))
 
     async def _other(self, job: Callable[[Connection], T]) -> T:
         self._count(False)
@@ -253,8 +250,9 @@ class SqliteJournal:
 
     def save_marks(self, published: dict[str, int]) -> None:
         """Effects up to these n have been heard outside. Lost marks only mean that effects are repeated."""
-        self._published.update(published)
-        self._unsaved.update(published)
+        risen = {hall: n for hall, n in published.items() if n > self._published.get(hall, -1)}
+        self._published.update(risen)
+        self._unsaved.update(risen)
 
     def marks(self) -> dict[str, int]:
         return dict(self._published)
@@ -264,37 +262,38 @@ class SqliteJournal:
     async def sweep(self, *, flush: bool = False) -> None:
         """Write rows that are out of date, by batches of their own: when it is time, or all of them at once."""
         while self.views.behind if flush else self.views.due():
-            async with self._turn:
-                self._refuse_after_failure()
-                await self._commit(self._batch((), flush=flush), ())
+            await self._in_turn(lambda: self._commit(self._batch((), flush=flush), ()))
 
-    async def save(self, hall: str, hall_seq: int, data: bytes, *, fmt: int = 1) -> None:
+    async def save(self, hall: str, hall_seq: int, data: bytes, *, fmt: int = 1, heard: bool = True) -> None:
         """Store a whole state and keep the newest three. Full and busy are retried like a batch.
 
-        Rows of what it holds are written before: after a crash only facts behind it are noted again.
+        Rows of what it holds are written before: after a crash only facts behind it are noted again. `heard`: so were
+        all effects of what it holds; else a start begins with it only when the published mark has reached it.
         """
         await self.sweep(flush=True)
-        async with self._turn:
-            self._refuse_after_failure()
-            await self._save(hall, hall_seq, data, fmt)
+        await self._in_turn(lambda: self._save(hall, hall_seq, data, fmt, heard))
 
-    async def _save(self, hall: str, hall_seq: int, data: bytes, fmt: int) -> None:
+    async def _save(self, hall: str, hall_seq: int, data: bytes, fmt: int, heard: bool) -> None:
         head, number = self._heads.get(hall, 0), self._words[hall]
         assert 0 <= hall_seq <= head, f"snapshot of {hall} at {hall_seq}, the journal ends at {head}"
         seq = self._last if hall_seq == head else -1
         made = recovery.Snapshot(hall, hall_seq, seq, fmt, self._now_ms(), data)
         fresh = tuple(self._words.fresh)
+        published = hall_seq if heard else 0
         try:
-            await self._again(lambda db: store_snapshot(db, self.epoch, number, made, fresh))
+            await self._again(lambda db: store_snapshot(db, self.epoch, number, made, fresh, published))
         except Foreign as error:
             raise Fenced([hall]) from error
         del self._words.fresh[: len(fresh)]
+        if published >= self._published.get(hall, 0):
+            self._published[hall] = published
+            self._unsaved.pop(hall, None)
         self.stats.snapshots += 1
 
     async def refresh(self, hall: str) -> bool:
         """Let the newest snapshot of a hall without news count up to now, so that it does not lengthen recovery."""
         number, head, last = self._words.get(hall, -1), self._heads.get(hall, 0), self._last
-        return await self._other(lambda db: raise_snapshot(db, hall, number, head, last))
+        return await self.alone(lambda db: raise_snapshot(db, hall, number, head, last))
 
     def newest(self, hall: str) -> AsyncIterator[tuple[int, bytes]]:
         """(hall_seq, data), newest first. Damaged ones and unknown formats are left out."""
@@ -309,17 +308,17 @@ class SqliteJournal:
         Until the rename nothing has happened; an error behind it stops the journal, and the next start goes on there.
         """
         await self.sweep(flush=True)
-        async with self._turn:
-            self._refuse_after_failure()
-            await self._mark()  # the new file knows the seal where it begins, and none before
-            closed, now_ms = self.path, self._now_ms()
-            days = self._options.comments_days
-            new = await self._other(lambda db: rotation.begin(db, closed, month, now_ms, days))
-            try:
-                await self._switch(rotation.publish(new))
-            except BaseException as error:
-                self._failed = error
-                raise
+        return await self._in_turn(lambda: self._rotate(month))
+
+    async def _rotate(self, month: str) -> Path:
+        await self._mark()  # the new file knows the seal where it begins, and none before
+        closed, now_ms, days = self.path, self._now_ms(), self._options.comments_days
+        new = await self._other(lambda db: rotation.begin(db, closed, month, now_ms, days))
+        try:
+            await self._switch(rotation.publish(new))
+        except BaseException as error:
+            self._failed = error
+            raise
         return closed
 
     async def _switch(self, path: Path) -> None:
@@ -377,8 +376,7 @@ class SqliteJournal:
         self._marking.cancel()
         with suppress(asyncio.CancelledError):
             await self._marking
-        async with self._turn:
-            await self._leave()
+        await self._turns.take(self._leave)
 
     async def _leave(self) -> None:
         """The published marks that no batch took along, and the last mark. A start can do without: no room, or another

@@ -12,6 +12,7 @@ from typing import Final
 
 from workers.chain import Item
 from workers.ports import Fenced, Letter, Note, Part, Row
+from workers.turns import Turns
 
 SNAPSHOTS_KEPT: Final = 3
 BLOCK: Final = 5000
@@ -58,20 +59,22 @@ class MemoryJournal:
         self.retries = 0
         self.on_retry: Callable[[str], None] = lambda error: None
         self.on_recovered: Callable[[], None] = lambda: None
-        self._turn = asyncio.Lock()  # a retried batch is not overtaken
+        self._turns = Turns("journal.turns")  # a retried batch is not overtaken
         self._heads = stored.heads()
         self._published: dict[str, int] = {}
 
     async def append(self, parts: Sequence[Part]) -> None:
         """All parts or none. ReplyLost after the commit, when the seed says so."""
-        async with self._turn:
-            await self._room()
-            if self._happens(self._faults.fenced):
-                self.stored.epoch += 1
-            new = self._unseen(parts)
-            self._commit(new)
-            if new and self._happens(self._faults.reply_lost):
-                raise ReplyLost("committed, but the reply was lost")
+        await self._turns.take(lambda: self._append(parts))
+
+    async def _append(self, parts: Sequence[Part]) -> None:
+        await self._room()
+        if self._happens(self._faults.fenced):
+            self.stored.epoch += 1
+        new = self._unseen(parts)
+        self._commit(new)
+        if new and self._happens(self._faults.reply_lost):
+            raise ReplyLost("committed, but the reply was lost")
 
     async def _room(self) -> None:
         """Wait while the disk is full. Nothing is written meanwhile."""

@@ -6,7 +6,7 @@ every hall stored at its head ─▶ the journal goes on in the next file ─▶
 import asyncio
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
@@ -20,7 +20,8 @@ COMMAND: Final = (sys.executable, "-m", "workers.cli", "journal", "archive")
 
 
 class Months:
-    """Asked between batches, after the acknowledgements. `heard`: nothing of a hall flies any more."""
+    """Asked between batches, after the acknowledgements. `heard`: nothing of a hall flies any more; `store`: its
+    state at its head."""
 
     def __init__(
         self,
@@ -28,10 +29,12 @@ class Months:
         desks: Mapping[str, Desk],
         *,
         heard: Callable[[str], bool],
+        store: Callable[[str], Awaitable[None]],
         log: Any,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._journal, self._desks, self._heard, self._log, self._clock = journal, desks, heard, log, clock
+        self._journal, self._desks, self._heard, self._store = journal, desks, heard, store
+        self._log, self._clock = log, clock
         self._wanted_at = 0.0
         self._archiving: asyncio.Task[None] | None = None
 
@@ -45,19 +48,12 @@ class Months:
         quiet = idle and all(map(self._heard, self._desks))
         if not quiet and self._clock() - self._wanted_at < FORCED_S:
             return False
-        for name, desk in self._desks.items():
-            await self._store(name, desk)
+        for name in self._desks:
+            await self._store(name)
         closed = await self._journal.rotate(month)
         self._log.info(logs.MONTH_CLOSED, file=closed.name, next=self._journal.path.name)
         self.archive()
         return True
-
-    async def _store(self, name: str, desk: Desk) -> None:
-        """A state at the hall's head; the one that is there counts."""
-        state = desk.hall.state
-        if state.n and not await self._journal.refresh(name):
-            await self._journal.save(name, state.n, state.snapshot())
-            desk.since_snapshot = 0
 
     def archive(self) -> None:
         """Start the child, if there is a closed month and none runs."""

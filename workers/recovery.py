@@ -184,8 +184,8 @@ def tail(db: Connection, path: Path) -> Tail:
     if row != last:
         raise damaged(f"batch ends at {last}, rows at {row}", path)
     epoch = int(meta(db, "epoch")[""])
-    published = {words[int(key)]: int(n) for key, n in meta(db, "published:").items()}
-    return Tail(epoch, last, seal, heads(db, words), words, published, int(meta(db, "proj_seq").get("", 0)))
+    marks = {words[number]: n for number, n in published(db).items()}
+    return Tail(epoch, last, seal, heads(db, words), words, marks, int(meta(db, "proj_seq").get("", 0)))
 
 
 def heads(db: Connection, words: list[str]) -> dict[str, int]:
@@ -267,16 +267,34 @@ def good_snapshots(
             yield Snapshot(hall, hall_seq, seq, fmt, at_ms, data)
 
 
+def usable(found: Iterator[Snapshot], mark: int) -> Snapshot | None:
+    """The newest of which every effect was heard, by the published mark: what lies behind it is never said again. The
+    oldest where there is none such."""
+    oldest = None
+    for one in found:
+        if one.hall_seq <= mark:
+            return one
+        oldest = one
+    return oldest
+
+
+def published(db: Connection) -> dict[int, int]:
+    """The published marks by number of hall."""
+    return {int(key): int(n) for key, n in meta(db, "published:").items()}
+
+
 def start(db: Connection, known: Container[int]) -> Start:
-    """The newest good snapshot of each hall. JournalDamaged when a hall has some, but no good one."""
-    words, chosen, skipped = texts(db), dict[str, Snapshot](), list[str]()
+    """The newest good snapshot of each hall that holds nothing unheard; where all do, the hall's first fact, if it is
+    here. JournalDamaged when a hall has some, but no good one."""
+    words, chosen, skipped, marks = texts(db), dict[str, Snapshot](), list[str](), published(db)
     first = {words[int(key)]: int(seq) - 1 for key, seq in meta(db, "first:").items()}
     for (number,) in db.execute("SELECT DISTINCT hall FROM snapshot ORDER BY hall").fetchall():
         hall = words[number]
-        best = next(good_snapshots(db, hall, number, known, skipped), None)
+        best = usable(good_snapshots(db, hall, number, known, skipped), marks.get(number, 0))
         if best is None:
             raise damaged(f"no good snapshot of {hall}: {'; '.join(skipped)}", "table snapshot")
-        chosen[hall] = best
+        if best.hall_seq <= marks.get(number, 0) or hall not in first:
+            chosen[hall] = best
     after = min({**first, **{hall: best.seq for hall, best in chosen.items()}}.values(), default=origin(db).seq)
     return Start(chosen, after, skipped)
 

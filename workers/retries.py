@@ -1,4 +1,4 @@
-"""workers/retries.py: the writer's jobs, again and again while disk or lock say no. Nothing overtakes; nothing is torn.
+"""workers/retries.py: the writer's jobs, again and again while disk or lock say no.
 
 full: the ballast goes, the same job at once; then, as when busy, after 0.2 s and each 0.5 s. Other errors propagate.
 """
@@ -27,13 +27,12 @@ class Listener:
 
 
 class Retries:
-    """One at a time, by its owner's turn. `failed`: an error that does not pass met a job nobody waited for."""
+    """One at a time, by its owner's turn."""
 
     def __init__(self, lane: Lane, waits_s: tuple[float, float], ballast: Ballast) -> None:
         self.lane, self.ballast = lane, ballast
         self.listener = Listener()
         self.counts: dict[str, int] = {}
-        self.failed: BaseException | None = None
         self._waits_s = waits_s
         self._closing = asyncio.Event()
         self._remaking: asyncio.Task[None] | None = None
@@ -63,32 +62,13 @@ class Retries:
         """The name of an error that passes; None when the job is done."""
         count()
         try:
-            await self._whole(job)
+            await self.lane.run(job)
         except engine.DatabaseError as error:
             name = engine.error_name(error)
             if not name.startswith(PASSING):
                 raise
             return name
         return None
-
-    async def _whole(self, job: Callable[[Connection], None]) -> None:
-        """A hop that is waited for to its end even by a cancelled caller; an error then is not lost."""
-        errors: list[BaseException] = []
-
-        def watched(db: Connection) -> None:
-            try:
-                job(db)
-            except BaseException as error:
-                errors.append(error)
-                raise
-
-        try:
-            await self.lane.run(watched)
-        except asyncio.CancelledError:
-            await asyncio.shield(asyncio.ensure_future(self.lane.run(lambda db: None)))  # its turn comes after the job
-            if errors and not engine.error_name(errors[0]).startswith(PASSING):
-                self.failed = errors[0]
-            raise
 
     async def _pause(self, seconds: float) -> None:
         """Wait before the next try; closing gives it up."""

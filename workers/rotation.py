@@ -14,6 +14,7 @@ from workers.engine import Connection
 from workers.ports import Missing
 
 NEW: Final = ".new"
+FORMATS: Final = range(1 << 16)  # whatever can be read by its owner
 SNAPSHOT_AT_HEAD: Final = (
     "SELECT hall, hall_seq, seq, fmt, at_ms, crc, data FROM snapshot WHERE (hall, hall_seq) IN "
     "(SELECT hall, max(hall_seq) FROM snapshot GROUP BY hall)"
@@ -102,10 +103,19 @@ def begin(db: Connection, path: Path, month: str, now_ms: int, comments_days: in
         for hall, (number, n, _, fmt, at_ms, _, data) in stored.items():
             crc = chain.snapshot_crc(hall, n, tail.last, fmt, at_ms, data)
             put_rows(new, "snapshot", [(number, n, tail.last, fmt, at_ms, crc, data)])
+            put_rows(new, "snapshot", unheard(db, hall, number, n, tail.published.get(hall, 0)))
         for table, sql in MOVED_ON.items():
             put_rows(new, table, db.execute(sql, since(now_ms, comments_days)).fetchall())
 
     return create(path.with_name(name_of(month)), fill)
+
+
+def unheard(db: Connection, hall: str, number: int, n: int, mark: int) -> list[tuple[Any, ...]]:
+    """Where the state at the head holds what nobody has heard yet: the one a start needs until they have."""
+    found = recovery.usable(recovery.good_snapshots(db, hall, number, FORMATS, []), mark)
+    if found is None or found.hall_seq == n:
+        return []
+    return [(number, *found[1:5], chain.snapshot_crc(*found), found.data)]
 
 
 def since(now_ms: int, comments_days: int) -> dict[str, int]:

@@ -183,7 +183,6 @@ class Views:
         self._tickets: Queue = deque()
         self._devices: Queue = deque()
         self._until = proj_seq
-        self._undone: Statements = []
         self._swept_at = clock()
 
     def of(self, state: HallState) -> Touched:
@@ -193,7 +192,7 @@ class Views:
     @property
     def sweeping(self) -> bool:
         """Is part of a sweep still to be written?"""
-        return bool(self._tickets or self._devices or self._undone)
+        return bool(self._tickets or self._devices)
 
     @property
     def behind(self) -> bool:
@@ -212,8 +211,7 @@ class Views:
         """Rows for a batch that ends at `last`, and the watermark it sets (0: none). `now`: not when it is time."""
         if not self.sweeping and (now or self.due()):
             self._begin(last)
-        undone, self._undone = self._undone, []
-        found: Statements = [*undone, *self._with_facts(words, last)]
+        found = self._with_facts(words, last)
         room = ROWS_MAX * (FLUSH if now else 1)
         for sql, queue, row in ((TICKET, self._tickets, ticket_row), (DEVICE, self._devices, device_row)):
             some: Rows = []
@@ -223,10 +221,6 @@ class Views:
             found.append((sql, some))
         self.rows += sum(len(rows) for _, rows in found)
         return [(sql, rows) for sql, rows in found if rows], self._finished()
-
-    def undo(self, statements: Statements) -> None:
-        """A batch was given up before it was durable: its rows go with the next one, before newer ones."""
-        self._undone = statements + self._undone
 
     def _begin(self, last: int) -> None:
         """All that is touched now; what the batch in hand brings is among it."""

@@ -31,12 +31,13 @@ INSERT_LETTER: Final = "INSERT INTO letter(at_ms, topic, reason, digest, payload
 INSERT_NOTE: Final = "INSERT OR REPLACE INTO note VALUES(?,?,?,?)"
 DROP_LETTERS: Final = "DELETE FROM letter WHERE id <= (SELECT max(id) FROM letter) - ?"
 UPSERT_META: Final = "INSERT INTO meta VALUES(?,?) ON CONFLICT(k) DO UPDATE SET v = excluded.v"
+RAISE_META: Final = "INSERT INTO meta VALUES(?,?) ON CONFLICT(k) DO UPDATE SET v = max(v, excluded.v)"
 INSERT_SNAPSHOT: Final = "INSERT OR REPLACE INTO snapshot VALUES(?,?,?,?,?,?,?)"
 DROP_SNAPSHOTS: Final = (
     "DELETE FROM snapshot WHERE hall = ? AND hall_seq NOT IN "
     "(SELECT hall_seq FROM snapshot WHERE hall = ? ORDER BY hall_seq DESC LIMIT ?)"
 )
-SNAPSHOT_AT: Final = "SELECT fmt, at_ms, data FROM snapshot WHERE hall = ? AND hall_seq = ?"
+SNAPSHOT_AT: Final = "SELECT seq, fmt, at_ms, data FROM snapshot WHERE hall = ? AND hall_seq = ?"
 END_BEFORE: Final = (
     "SELECT max(last) FROM batch WHERE last < (SELECT seq FROM journal WHERE hall = ? AND hall_seq = ? + 1 "
     "ORDER BY seq DESC LIMIT 1)"
@@ -102,7 +103,6 @@ class Batch:
     views: list[tuple[str, list[tuple[Any, ...]]]] = field(default_factory=list)
     notes: tuple[tuple[str, int, int, str], ...] = ()
     seal: Seal | None = None
-    durable: bool = False
 
     def stored(self) -> Iterator[tuple[Any, ...]]:
         """Rows as they are inserted, made one by one in C: a list of them would wake the garbage collector."""
@@ -121,7 +121,6 @@ def write(db: Store, batch: Batch) -> None:
         db.execute("BEGIN IMMEDIATE")
         fill(db, batch)
         db.execute("COMMIT")
-        batch.durable = True
     except BaseException:
         if db.in_transaction:  # a full disk has rolled back by itself
             db.execute("ROLLBACK")
@@ -166,9 +165,15 @@ def insert(db: Store, rows: Iterator[tuple[Any, ...]], count: int) -> None:
 
 
 def store_snapshot(
-    db: Connection, epoch: int, number: int, made: recovery.Snapshot, fresh: Sequence[tuple[int, str]]
+    db: Connection,
+    epoch: int,
+    number: int,
+    made: recovery.Snapshot,
+    fresh: Sequence[tuple[int, str]],
+    published: int = 0,
 ) -> None:
-    """One snapshot row; three are kept. A seq below 0 is looked up: the state is not the newest."""
+    """One snapshot row; three are kept. A seq below 0 is looked up: the state is not the newest. The published mark is
+    raised to `published`."""
     try:
         db.execute("BEGIN IMMEDIATE")
         check_epoch(db, epoch)
@@ -179,6 +184,7 @@ def store_snapshot(
         crc = chain.snapshot_crc(hall, hall_seq, seq, fmt, at_ms, data)
         db.execute(INSERT_SNAPSHOT, (number, hall_seq, seq, fmt, at_ms, crc, data))
         db.execute(DROP_SNAPSHOTS, (number, number, SNAPSHOTS_KEPT))
+        db.execute(RAISE_META, (f"published:{number}", published))
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
@@ -191,7 +197,9 @@ def raise_snapshot(db: Connection, hall: str, number: int, head: int, last: int)
     found = db.execute(SNAPSHOT_AT, (number, head)).fetchone()
     if found is None:
         return False
-    fmt, at_ms, data = found
+    seq, fmt, at_ms, data = found
+    if seq == last:
+        return True
     crc = chain.snapshot_crc(hall, head, last, fmt, at_ms, data)
     db.execute("UPDATE snapshot SET seq = ?, crc = ? WHERE hall = ? AND hall_seq = ?", (last, crc, number, head))
     return True

@@ -171,7 +171,6 @@ class WatchedJournal(SqliteJournal):
     """The journal; the plan may want to know when an append begins."""
 
     disk: Disk
-    saved: Callable[[int], None]
 
     async def append(self, parts: Sequence[Part]) -> None:
         disk = self.disk
@@ -181,7 +180,3 @@ class WatchedJournal(SqliteJournal):
         if disk.fails and any(part.facts for part in parts):
             disk.failing = disk.fails.pop(0)
         await super().append(parts)
-
-    async def save(self, hall: str, hall_seq: int, data: bytes, **more: Any) -> None:
-        await super().save(hall, hall_seq, data, **more)
-        self.saved(hall_seq)

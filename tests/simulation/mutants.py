@@ -88,6 +88,11 @@ MUTANTS = (
     ),
     Mutant("orders are not said again after a restart", "workers.fold", ((r"speaks=n > marks.*\)", "speaks=False)"),)),
     Mutant(
+        "a start begins with what nobody has heard",
+        "workers.recovery",
+        ((r"^( *)if one\.hall_seq <= mark:", r"\1if one:"), (r"^( *)oldest = one", r"\1oldest = one")),
+    ),
+    Mutant(
         "the epoch is not compared within the transaction",
         "workers.writer",
         ((r"if epoch != ours:", "if not epoch:"),),

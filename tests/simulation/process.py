@@ -16,7 +16,6 @@ from random import Random
 from types import ModuleType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
-from tests.halls import HALL
 from tests.simulation.disk import VirtualLane, WatchedJournal
 from tests.simulation.loop import Owner
 from workers import app, dispatcher, engine, link, owner, settings
@@ -114,13 +113,6 @@ class Life:
             more.pop("data", None)  # another place each time
             self.world.logged(self, event, more)
 
-    def saved(self, hall_seq: int) -> None:
-        """A snapshot that has waited for orders in vain for twice its distance hides them."""
-        if not self.app.outbox.heard(HALL):
-            if self.stopping:
-                self.world.fail("a last snapshot hides orders, and could be left out")
-            self.world.hidden = hall_seq
-
     def sever(self) -> None:
         """Nothing of it reaches anybody any more. What lies in the kernel's buffers may still go out, or not."""
         for lane in self.owner.lanes:
@@ -183,11 +175,10 @@ def underneath(world: "World") -> Iterator[None]:
         return real(halls, inbox=steps, outbox=steps, **more)
 
     async def opened(directory: Any, *, now_ms: Any, options: Options) -> WatchedJournal:
-        life = world.lives[loop.owner]
         small = replace(options, presize=0, checkpoint=200_000, checkpoint_idle=60_000, ballast=0, min_free=0)
         found = await WatchedJournal.open(world.disk.place, now_ms=now_ms, options=small)
         assert isinstance(found, WatchedJournal)
-        found.disk, found.saved = world.disk, life.saved
+        found.disk = world.disk
         return found
 
     def lane(connector: Any) -> VirtualLane:
