@@ -29,6 +29,11 @@ def utc_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def monotonic_s() -> float:
+    """Seconds that never run back, from no moment in particular."""
+    return time.monotonic()
+
+
 class LagMeter:
     """How late the loop is: the difference between when a timer should have fired and when it did, seconds."""
 

@@ -5,13 +5,13 @@ every hall stored at its head ─▶ the journal goes on in the next file ─▶
 
 import asyncio
 import sys
-import time
 from collections.abc import Awaitable, Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
 from workers import logs, recovery, rotation
+from workers.clock import monotonic_s
 from workers.desk import Desk
 from workers.journal import SqliteJournal
 
@@ -31,7 +31,7 @@ class Months:
         heard: Callable[[str], bool],
         store: Callable[[str], Awaitable[None]],
         log: Any,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic_s,
     ) -> None:
         self._journal, self._desks, self._heard, self._store = journal, desks, heard, store
         self._log, self._clock = log, clock

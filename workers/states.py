@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
+from workers.clock import monotonic_s
 from workers.desk import Desk
 from workers.journal import SqliteJournal
 from workers.tallies import Tallies
@@ -28,7 +29,7 @@ class States:
         tallies: Tallies,
     ) -> None:
         self._journal, self._desks, self._heard, self._every, self._tallies = journal, desks, heard, every, tallies
-        self.hour_at = time.monotonic()
+        self.hour_at = monotonic_s()
         self._due: dict[str, None] = {}  # each hall once, however busy it is
         self._hiding: set[str] = set()  # whose newest state holds what was not heard when it was stored
         self._days = {name: _day(desk) for name, desk in desks.items()}
@@ -41,8 +42,8 @@ class States:
 
     def _look(self) -> None:
         """Who is due, and whose orders have been heard since."""
-        if time.monotonic() - self.hour_at > HOUR_S:
-            self.hour_at = time.monotonic()
+        if monotonic_s() - self.hour_at > HOUR_S:
+            self.hour_at = monotonic_s()
             self._due.update(dict.fromkeys(self._desks))
         for name, desk in self._desks.items():
             before, self._days[name] = self._days[name], _day(desk)

@@ -6,7 +6,6 @@ Evaluations, cases and conduct go with their facts. Ended records are held here 
 sweep. After a crash the facts behind the snapshot are noted again; everything can be rebuilt from the journal.
 """
 
-import time
 from collections import deque
 from collections.abc import Callable, Iterator
 from typing import Any, Final
@@ -20,6 +19,7 @@ from core.facts import KINDS, EvaluationShown
 from core.facts_cases import EvaluationAppealed, EvaluationExcluded, EvaluationUpheld
 from core.state import HallState
 from core.ticket import OPEN, Ticket
+from workers.clock import monotonic_s
 
 SWEEP_S: Final = 0.5
 ROWS_MAX: Final = 250  # a batch; 2,000 would hold the loop 8 ms
@@ -175,7 +175,7 @@ def entry_row(words: Words, seq: int, hall: str, one: Entry) -> tuple[Any, ...]:
 class Views:
     """What is touched in all halls, and the sweep under way. Asked by the journal for each batch, on the loop."""
 
-    def __init__(self, proj_seq: int, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, proj_seq: int, clock: Callable[[], float] = monotonic_s) -> None:
         self.proj_seq = proj_seq
         self.rows = 0
         self._clock = clock

@@ -55,6 +55,16 @@ def cut_appending(world: "World", fault: Fault) -> None:
     world.disk.at_append = now
 
 
+def cut_saying(world: "World", fault: Fault) -> None:
+    """The network dies unseen just when a call is to be spoken; killed b seconds later: perhaps its state was stored."""
+
+    def now() -> None:
+        cut(world, fault._replace(a=3))
+        world.loop.at(world.loop.now_ns + round(fault.b * NS), None, crash, world, fault)
+
+    world.at_order = now
+
+
 def broker_appending(world: "World", fault: Fault) -> None:
     """As `broker`, while a batch is being written; it is back before that is done."""
 
@@ -179,6 +189,7 @@ STRIKES = {
     "stop": stop,
     "cut": cut,
     "cut_appending": cut_appending,
+    "cut_saying": cut_saying,
     "broker": broker,
     "broker_appending": broker_appending,
     "off": off,

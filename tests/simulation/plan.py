@@ -75,6 +75,7 @@ FAULTS: dict[str, tuple[int, Callable[[Random], tuple[int, float]]]] = {
     "stop": (2, lambda rng: (0, rng.uniform(0.2, 3.0))),
     "cut": (3, lambda rng: (rng.randrange(4), 0.0)),
     "cut_appending": (3, lambda rng: (rng.randrange(4), rng.uniform(0.0, 3.0))),
+    "cut_saying": (3, lambda rng: (1, rng.uniform(0.2, 4.0))),
     "broker": (3, lambda rng: (rng.randrange(2), rng.choice([0.5, 5.0, 40.0]))),
     "broker_appending": (2, lambda rng: (rng.randrange(2), rng.uniform(1.0, 6.0))),
     "off": (3, lambda rng: (0, rng.uniform(0.2, 15.0))),
@@ -113,7 +114,7 @@ def generate(seed: int) -> Plan:
         policy=rng.randrange(len(POLICIES)),
         window=rng.choice([1, 1, 4]),
         batch_max=rng.choice([1, 3, 1000, 1000]),
-        snapshot_every=rng.choice([5, 20, 60, 200_000]),
+        snapshot_every=rng.choice([1, 5, 20, 200_000]),
         presses=tuple(sorted(presses)),
         faults=tuple(sorted(faults)),
     )

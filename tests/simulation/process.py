@@ -69,6 +69,8 @@ class Stepping:
     async def emit(self, messages: Sequence[Outgoing]) -> None:
         if self.life is self.life.world.life:  # else the broker has thrown it off
             self.life.world.emits(messages)
+            if any(one.n for one in messages):
+                self.life.world.says()
         await asyncio.sleep(0)
         await self.outbox.emit(messages)
         await asyncio.sleep(0)

@@ -56,6 +56,7 @@ class World(Watch):
         self.lives: dict[Owner | None, Life] = {}
         self.life: Life | None = None
         self.healing = self.wants_life = False
+        self.at_order: Callable[[], None] | None = None  # done once, when the next one is published
         self.live_since_s: dict[Life, float] = {}
         self.agents = {part.id: self._agent(part.id, part.kind) for part in self.policy.devices}
 
@@ -142,6 +143,12 @@ class World(Watch):
             delay_s = self.rng.uniform(0.3, 3.0)
             self.loop.at(self.loop.now_ns + round(delay_s * NS), None, self._again)
 
+    def says(self) -> None:
+        """An order is about to be published."""
+        now, self.at_order = self.at_order, None
+        if now is not None:
+            now()
+
     def replaced(self, life: Life) -> None:
         """Another process starts, though this one is not dead."""
         self._not_live(life)
@@ -202,7 +209,7 @@ class World(Watch):
         self.note("all faults end")
         self.healing = True
         self.disk.fails.clear()
-        self.disk.at_append = self.disk.at_commit = None
+        self.disk.at_append = self.disk.at_commit = self.at_order = None
         self.disk.full_until_s = 0.0
         self.disk_slow = (0, 0.0)
         self.broker.up = True
