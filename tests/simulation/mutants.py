@@ -90,7 +90,7 @@ MUTANTS = (
     Mutant(
         "a start begins with what nobody has heard",
         "workers.recovery",
-        ((r"^( *)if one\.hall_seq <= mark:", r"\1if one:"), (r"^( *)oldest = one", r"\1oldest = one")),
+        ((r"list\[str\]\(\), published\(db\)", "list[str](), dict.fromkeys(range(1000), 1 << 40)"),),
     ),
     Mutant(
         "the epoch is not compared within the transaction",
