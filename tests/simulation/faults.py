@@ -56,7 +56,7 @@ def cut_appending(world: "World", fault: Fault) -> None:
 
 
 def cut_saying(world: "World", fault: Fault) -> None:
-    """The network dies unseen just when a call is to be spoken; killed b seconds later: perhaps its state was stored."""
+    """The network dies unseen just when a call is to be spoken; killed b seconds later, its state perhaps stored."""
 
     def now() -> None:
         cut(world, fault._replace(a=3))
