@@ -30,13 +30,17 @@ class Table(Struct, frozen=True, forbid_unknown_fields=True):
 
 
 class Address(Table, frozen=True):
-    """One address of a bus. `transfer_to`: services that a digit before 转移 chooses, the first without a digit."""
+    """One address of a bus. `transfer_to`: services that a digit before 转移 chooses, the first without a digit.
+
+    `polled`: whether it is asked in turn, where the port asks at all.
+    """
 
     addr: Annotated[int, Meta(ge=0, le=255)]
     device: c.Id
     kind: Literal["caller", "evaluator"] = "caller"
     password_file: str = ""
     transfer_to: tuple[c.Id, ...] = ()
+    polled: bool = True
 
 
 class Counts(Struct):
@@ -49,6 +53,7 @@ class Counts(Struct):
     full: int = 0
     opened: int = 0
     unsaid: int = 0
+    polled: int = 0
 
 
 class Unit:
@@ -134,8 +139,17 @@ class Unit:
     def _unheard(self) -> None:
         if self._unechoed < SILENT_AFTER:
             self._show()
-        elif not self.device.faults:
+        else:
+            self.is_silent()
+
+    def is_silent(self) -> None:
+        """It answers nothing: said once."""
+        if not self.device.faults:
             self.device.report(("silent",))
+
+    def ask(self) -> None:
+        """The question of a poll: its display once more. A box echoes it, or answers with the key that waits in it."""
+        self._say(frames.show(self.address.addr, self._number))
 
     def rest(self) -> None:
         """Waits for no echo any more."""

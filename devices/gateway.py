@@ -14,10 +14,11 @@ import sys
 import termios
 import tomllib
 from pathlib import Path
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 from urllib.parse import quote, urlsplit
 
 import msgspec
+from msgspec import Meta
 
 from core import commands as c
 from devices import frames
@@ -26,6 +27,7 @@ from devices.client import Device
 from devices.flight import PATIENT, Timing
 from devices.frames import Frame, Reader
 from devices.outbox import SqliteOutbox
+from devices.poll import Round
 from devices.serial_port import Port
 
 REOPEN_S: Final = 2.0
@@ -33,10 +35,11 @@ FLUSH_S: Final = 2.0
 
 
 class Bus(Table, frozen=True):
-    """One serial port and who hangs on it."""
+    """One serial port and who hangs on it. `poll_ms`: how often each is asked, where boxes speak only then; 0: not."""
 
     path: str
     devices: tuple[Address, ...]
+    poll_ms: Annotated[int, Meta(ge=0, le=60_000)] = 0
     baud: Literal[1200, 2400, 4800, 9600] = 9600
 
 
@@ -71,7 +74,8 @@ class Line:
         self.reader = Reader()
         self.units: dict[int, Unit] = {}
         self._port: Port | None = None
-        self._lost = asyncio.Event()
+        self._lost, self._stir = asyncio.Event(), asyncio.Event()
+        self._round = Round([], bus.poll_ms)
 
     async def run(self) -> None:
         """For ever: opened, served, lost, tried again."""
@@ -97,6 +101,8 @@ class Line:
                 await stack.enter_async_context(unit.device)
             obeys = [asyncio.create_task(unit.obey(), name=f"orders of {unit.device.device}") for unit in units]
             self.units = {unit.address.addr: unit for unit in units}
+            if self._bus.poll_ms:
+                obeys.append(asyncio.create_task(self._poll(), name=f"poll of {self._bus.path}"))
             try:
                 await self._lost.wait()
                 pending = [answer for unit in units for answer in unit.pending]
@@ -110,6 +116,22 @@ class Line:
                     unit.rest()
                 for task in obeys:
                     task.cancel()
+
+    async def _poll(self) -> None:
+        """Each address in turn, one question at a time, while the port is there."""
+        asked = [one.addr for one in self._bus.devices if one.polled]
+        self._round = Round(asked, self._bus.poll_ms)
+        while not self._lost.is_set():
+            self._stir.clear()
+            address = self._round.turn(_now_ms())
+            for one in self._round.silent():
+                self.units[one].is_silent()
+            if address is not None:
+                self.counts.polled += 1
+                self.units[address].ask()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout((self._round.next_ms - _now_ms()) / 1000):
+                    await self._stir.wait()
 
     def _unit(self, address: Address, stack: contextlib.AsyncExitStack) -> Unit:
         outbox = SqliteOutbox(Path(self._plan.state) / f"{address.device}.db")
@@ -132,22 +154,28 @@ class Line:
             self.counts.unsaid += 1
 
     def _on_bytes(self, found: bytes) -> None:
-        loop = asyncio.get_running_loop()
-        self._heard(self.reader.feed(found, int(loop.time() * 1000)))
+        self._heard(self.reader.feed(found, _now_ms()))
         if len(self.reader):
-            loop.call_later(frames.HALF_MS / 1000, self._expire)
+            asyncio.get_running_loop().call_later(frames.HALF_MS / 1000, self._expire)
 
     def _expire(self) -> None:
-        self._heard(self.reader.expire(int(asyncio.get_running_loop().time() * 1000)))
+        self._heard(self.reader.expire(_now_ms()))
 
     def _heard(self, found: list[Frame]) -> None:
-        at_ms = int(asyncio.get_running_loop().time() * 1000)
+        at_ms = _now_ms()
         for frame in found:
             unit = self.units.get(frame.address)
             if unit is None:
                 self.counts.strangers += 1  # nobody's: not echoed, so that whoever installs it notices
             else:
                 unit.heard(frame, at_ms)
+                self._round.heard(frame.address, at_ms)
+                self._stir.set()
+
+
+def _now_ms() -> int:
+    """By the loop's clock, which nobody sets."""
+    return int(asyncio.get_running_loop().time() * 1000)
 
 
 def url_of(plan: Plan, address: Address) -> str:

@@ -53,7 +53,7 @@ def granting(device: str, events: list[dict[str, Any]]) -> list[wire.Result]:
     for one in events:
         ok = wire.Ok("done")
         if one["body"]["type"] == "ticket.take":
-            ok = wire.Ok("ticket", one["seq"], one["body"]["number"] or f"A{one['seq']:03}", ahead=3, eta_s=60)
+            ok = wire.Ok("ticket", one["seq"], one["body"].get("number") or f"A{one['seq']:03}", ahead=3, eta_s=60)
         found.append(wire.Result(one["seq"], ok=ok))
     return found
 
@@ -98,9 +98,7 @@ def test_the_hall_s_slip_is_printed_and_reported(iotcore_broker: RunningBroker) 
         async with at_work(iotcore_broker) as (kiosk, printer, core, _):
             assert await kiosk.take(TAKE) == Slip("A001", 1, 3, 60) == printer.slips[0]
             await eventually(lambda: bodies(core, "ticket.report_print"))
-            assert bodies(core, "ticket.report_print") == [
-                {"type": "ticket.report_print", "ticket": 1, "ok": True, "fault": ""}
-            ]
+            assert bodies(core, "ticket.report_print") == [{"type": "ticket.report_print", "ticket": 1}]
 
     run(scenario)
 
@@ -130,7 +128,7 @@ def test_cut_off_it_gives_its_own_numbers_and_reports_them_in_order(iotcore_brok
                 ("X002", "tax"),
                 ("X003", "si"),
             ]
-            assert [one["replaces"] for one in takes] == [0, 0, 0], "no take was under way"
+            assert ["replaces" in one for one in takes] == [False] * 3, "no take was under way"
             assert [one["ticket"] for one in bodies(core, "ticket.report_print")] == [1, 2, 3]
 
     run(scenario)
@@ -144,7 +142,10 @@ def test_silence_of_the_hall_is_ended_by_an_own_number_that_replaces_the_take(io
             core.answer = granting
             kiosk.device.resend()
             await eventually(lambda: len(bodies(core, "ticket.report_print")) == 1)
-            assert [(one["number"], one["replaces"]) for one in bodies(core, "ticket.take")] == [("", 0), ("X001", 1)]
+            assert [(one.get("number"), one.get("replaces")) for one in bodies(core, "ticket.take")] == [
+                (None, None),
+                ("X001", 1),
+            ]
             assert printer.slips == [Slip("X001")], "the late answer is nobody's"
             assert bodies(core, "ticket.report_print")[0]["ticket"] == 2
 
