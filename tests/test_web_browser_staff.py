@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Locator, expect
 
 from tests.browser.hall import HALL, ServedHall, a_policy, hall_at_work, served_hall
 from tests.browser.visitor import accessible, chromium, picture, small_targets, visiting
@@ -12,6 +12,7 @@ from workers.web.texts import CATALOGUES
 
 pytestmark = [pytest.mark.slow, pytest.mark.browser, pytest.mark.timeout(180)]
 BIG = {"width": 1920, "height": 1080}
+DAY = "Number(new Date().toISOString().slice(0, 10).replaceAll('-', ''))"
 CONSOLE = f"/console?hall={HALL}&device=caller-01"
 
 
@@ -112,9 +113,62 @@ def test_a_bad_rating_is_followed_up_to_its_end(browser: Browser, hall: ServedHa
     with visiting(browser, hall) as looking:
         page = looking.open("/cases?lang=en", "auditor")
         expect(page.locator("[data-case='1']")).to_contain_text("closed")
-        assert page.locator("#cases button").count() == 0 and page.locator("#new").is_hidden()
+        assert page.locator("#cases button:not(.texts)").count() == 0 and page.locator("#new").is_hidden()
         picture(page, "cases-en")
         assert accessible(page) == []
+    n, digest = hall.served.digests()[HALL]
+    assert hall.replayed(n) == digest
+
+
+def test_appeals_findings_and_conduct_are_decided_and_stand_in_the_audit(browser: Browser, hall: ServedHall) -> None:
+    """All of it by keyboard, from the button to the answer."""
+    hall.clerk(1, "serving.finish")
+    hall.say("device", "ev-01", {"type": "evaluation.submit", "call": 1, "level": 1, "channel": "pad"})
+    with visiting(browser, hall, viewport={"width": 1600, "height": 1400}) as visitor:
+        page = visitor.open("/cases", "operator")
+        row = page.locator("[data-appeal='1']")
+
+        def act(button: Locator, *values: str) -> None:
+            button.focus()
+            page.keyboard.press("Enter")
+            for at, value in enumerate(values):
+                field = page.locator("#ask-fields input, #ask-fields select").nth(at)
+                field.select_option(value) if field.evaluate("f => f.tagName") == "SELECT" else field.fill(value)
+            page.locator("#ask-fields input").last.press("Enter")
+
+        expect(row).to_contain_text("可申诉")
+        act(row.get_by_role("button"), "P001", "doc-1")
+        expect(row).to_contain_text("待复核")
+        row.get_by_role("button").click()
+        picture(page, "cases-decide-zh")
+        assert accessible(page) == []
+        page.keyboard.press("Escape")
+        act(row.get_by_role("button"), "mistaken", "P001")
+        expect(page.locator("#said")).to_contain_text("当事人")
+        act(row.get_by_role("button"), "mistaken", "S900")
+        expect(row).to_contain_text("不计入")
+        for no in (1, 2):
+            act(page.locator("#record"), "P003", "complaint", str(page.evaluate(DAY)), "1")
+            expect(page.locator(f"[data-entry='{no}']")).to_contain_text("有责投诉")
+        finding = page.locator("#findings tr").first
+        expect(finding).to_contain_text("C4")
+        act(finding.get_by_role("button"), "confirmed", "S900")
+        expect(finding).to_contain_text("已复核")
+        act(page.locator("[data-entry='1']").get_by_role("button"), "doc-9")
+        expect(page.locator("[data-entry='1']")).to_contain_text("已撤销")
+        picture(page, "cases-over-zh", whole=True)
+        assert accessible(page) == [] and small_targets(page, 48) == []
+        page.goto(f"{hall.url}/ops?lang=en")
+        expect(page.locator("[data-audit='EvaluationExcluded']")).to_contain_text("mistake")
+        expect(page.locator("[data-audit='ConductVoided']")).to_contain_text("web-")
+        expect(page.locator("[data-finding='1']")).to_contain_text("C4")
+        picture(page, "ops-over-en", whole=True)
+        assert accessible(page) == [] and small_targets(page, 48) == []
+    with visiting(browser, hall) as looking:
+        page = looking.open("/cases?lang=en", "auditor")
+        expect(page.locator("[data-entry='1']")).to_contain_text("void")
+        assert page.locator("#appeals button, #findings button, #conduct button").count() == 0
+        assert page.locator("#record").is_hidden() and accessible(page) == []
     n, digest = hall.served.digests()[HALL]
     assert hall.replayed(n) == digest
 

@@ -12,6 +12,7 @@ import signal
 import ssl
 import time
 from collections.abc import Mapping
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -22,7 +23,7 @@ from core.commands import ChangePolicy
 from core.hall import Hall
 from core.policy import Policy
 from core.state import HallState
-from workers import collector, engine, fold, logs, settings
+from workers import collector, engine, fold, logs, renewal, settings, trail
 from workers.canary import Canary
 from workers.clock import Clock, LagMeter, utc_ms
 from workers.dispatcher import Dispatcher
@@ -42,8 +43,6 @@ from workers.settings import Settings, SettingsError
 from workers.states import States
 from workers.tallies import Tallies
 from workers.web import Web
-from workers.web.access import Grant, read_tokens
-from workers.web.gate import LOOPBACK
 from workers.web.site import Limit, Site
 
 BEAT_S: Final = 0.05
@@ -107,7 +106,7 @@ class App:
     async def _serve(self, policies: list[Policy]) -> None:
         self._wire()
         calm_collector()
-        for one in policies:
+        for one in renewal.newer(policies, {name: hall.state.policy for name, hall in self.halls.items()}):
             self._load(one)
         self.journal.listener = Listener(commit=self._committed, retry=self._retry, recovered=self._recovered)
         for sign in (signal.SIGTERM, signal.SIGINT):
@@ -179,11 +178,12 @@ class App:
         return Site(
             self.dispatcher.door,
             self.dispatcher.desks,
-            grants=self._grants(),
+            grants=renewal.grants(self.settings.web),
             proofs=self.proofs,
             notes=self.notes.read,
             now_ms=self.clock.now_ms,
             speed=self.clock.speed,
+            trail=partial(trail.read, Path(self.settings.journal.dir)),
             limit=Limit(
                 sse_queue=chosen.sse_queue,
                 sse_clients=chosen.sse_clients_max,
@@ -193,25 +193,25 @@ class App:
             ),
         )
 
-    def _grants(self) -> list[Grant]:
-        """Whom the pages let in. Off loopback somebody has to be named."""
-        chosen = self.settings.web
-        if not chosen.tokens_file:
-            if chosen.listen.rpartition(":")[0] not in LOOPBACK:
-                raise SettingsError([f"web.tokens_file: needed to listen on {chosen.listen}"])
-            return []
-        try:
-            return read_tokens(Path(chosen.tokens_file))
-        except ValueError as error:
-            raise SettingsError([f"web.tokens_file: {error}"]) from error
-
     def _reread(self) -> None:
-        """SIGHUP: other tokens. A file that is wrong changes nothing."""
-        try:
-            self.site.renew(self._grants())
-            self.log.info(logs.TOKENS_READ)
-        except SettingsError as error:
-            self.log.error(logs.TOKENS_WRONG, problems=error.problems)
+        """SIGHUP: tokens and hall files, each for itself. What is wrong changes nothing."""
+        for renew, read, wrong in (
+            (self._renew_tokens, logs.TOKENS_READ, logs.TOKENS_WRONG),
+            (self._renew_halls, logs.HALLS_READ, logs.HALLS_WRONG),
+        ):
+            try:
+                renew()
+                self.log.info(read)
+            except SettingsError as error:
+                self.log.error(wrong, problems=error.problems)
+
+    def _renew_tokens(self) -> None:
+        self.site.renew(renewal.grants(self.settings.web))
+
+    def _renew_halls(self) -> None:
+        found = settings.hall_files(self.settings.halls.dir)
+        for one in renewal.newer(found, {name: hall.state.policy for name, hall in self.halls.items()}):
+            self._load(one)
 
     def _link_settings(self) -> LinkSettings:
         broker = self.settings.broker
@@ -253,14 +253,8 @@ class App:
         )
 
     def _load(self, one: Policy) -> None:
-        """A changed hall file is a command, so it is journaled. The same version with other content is a mistake."""
-        known = self.halls[one.hall.id].state.policy
-        if known is not None and known.version >= one.version:
-            if known.version == one.version and policy.digest(known) != policy.digest(one):
-                raise SettingsError([f"hall {one.hall.id}: the file has changed, its version {one.version} has not"])
-            return
-        document = policy.document(one)
-        self.dispatcher.ask(one.hall.id, ChangePolicy(one.version, policy.digest(one), document))
+        """A changed hall file is a command, so it is journaled."""
+        self.dispatcher.ask(one.hall.id, ChangePolicy(one.version, policy.digest(one), policy.document(one)))
         self.log.info(logs.POLICY_LOADED, hall=one.hall.id, policy_version=one.version)
 
     async def _tasks(self) -> None:

@@ -30,6 +30,8 @@ POLICY_LOADED: Final = "policy.loaded"
 ENGINE_AFFECTED: Final = "engine.affected"
 TOKENS_READ: Final = "web.tokens_read"
 TOKENS_WRONG: Final = "web.tokens_wrong"
+HALLS_READ: Final = "policy.files_read"
+HALLS_WRONG: Final = "policy.files_wrong"
 
 LEVELS: Final = {"debug": 10, "info": 20, "warning": 30, "error": 40}
 LINES: Final[dict[str, int]] = dict.fromkeys(LEVELS, 0)  # written so far by this process

@@ -33,6 +33,11 @@ Step = (
     | cc.CloseCase
     | cc.ReopenCase
     | cc.ExtendCase
+    | cc.AppealEvaluation
+    | cc.DecideAppeal
+    | cc.ReviewFinding
+    | cc.RecordConduct
+    | cc.VoidConduct
 )
 
 

@@ -11,6 +11,7 @@ from core.cases import RUNNING, STAGES, Case, CaseState
 from core.policy import Names
 from core.state import HallState
 from workers.web.drawings import names
+from workers.web.oversight import Oversight, oversight
 
 SHOWN_MAX: Final = 200
 NEVER_MS: Final = 2**53
@@ -48,6 +49,7 @@ class Desk(Struct, frozen=True):
     hall: str
     open: int
     cases: list[Line]
+    over: Oversight
 
 
 def desk(state: HallState) -> Desk:
@@ -57,7 +59,8 @@ def desk(state: HallState) -> Desk:
         (closed if case.state is CaseState.CLOSED else open_).append(case)
     open_.sort(key=lambda case: (not case.overdue, _next_ms(case), case.case))
     closed.sort(key=lambda case: -case.closed_ms)
-    return Desk(state.hall, len(open_), [_line(state, case) for case in [*open_, *closed][:SHOWN_MAX]])
+    lines = [_line(state, case) for case in [*open_, *closed][:SHOWN_MAX]]
+    return Desk(state.hall, len(open_), lines, oversight(state))
 
 
 def _next_ms(case: Case) -> int:

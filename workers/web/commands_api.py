@@ -22,7 +22,7 @@ from devices import wire
 from devices.privacy import personal, remark
 from workers.door import Desks
 from workers.proofs import Claim
-from workers.web import cases_api, drawings, guidance
+from workers.web import cases_api, drawings, guidance, oversight
 from workers.web.access import COOKIE, COOKIE_S, Grant
 from workers.web.gate import SITE, Refuse, address, answer, answered, decoded, entitled, grant_of, paced, posted
 from workers.web.ring import Sample
@@ -168,6 +168,18 @@ async def series(request: web.Request) -> web.Response:
     return answer({"fields": Sample._fields, "rows": request.app[SITE].ring.series(hall)})
 
 
+async def audit(request: web.Request) -> web.Response:
+    """GET /api/v1/audit?hall=: what was changed by hand, newest first, and what was found."""
+    site, hall = request.app[SITE], request.query.get("hall", "")
+    paced(request, "audit", entitled(request, "ops", hall).id)
+
+    def read(desks: Desks) -> list[oversight.Found]:
+        return oversight.findings(desks[hall].hall.state) if hall in desks else []
+
+    lines = await site.trail(hall) if site.trail is not None else []
+    return answer({"audit": lines, "findings": await answered(site.door.look(read))})
+
+
 # Ratings by token.
 
 
@@ -286,4 +298,5 @@ def routes() -> list[Any]:
         web.get("/api/v1/me", me),
         web.get("/api/v1/ticket", ticket),
         web.get("/api/v1/series", series),
+        web.get("/api/v1/audit", audit),
     ]

@@ -16,6 +16,7 @@ from core.effects import Effects, Say
 from core.state import HallState
 from workers.door import Desks, Door
 from workers.proofs import Proofs
+from workers.trail import Line
 from workers.web import casework, drawings, guidance
 from workers.web.access import Access, Grant
 from workers.web.limits import Limits
@@ -56,7 +57,9 @@ class Site:
         speed: int = 1,
         notes: Notes,
         limit: Limit | None = None,
+        trail: Callable[[str], Awaitable[list[Line]]] | None = None,
     ) -> None:
+        self.trail = trail  # the audit of a hall; None: there is no journal to read
         self.door, self._desks, self.proofs, self.now_ms, self.speed = door, desks, proofs, now_ms, speed
         self.limit, self.notes = limit or Limit(), notes
         self.limits = Limits(time.monotonic)

@@ -5,6 +5,8 @@
 
 from typing import Final
 
+from workers.web.texts_oversight import PAIRS
+
 LANGS: Final = ("zh", "en")
 HTML_LANG: Final = {"zh": "zh-CN", "en": "en"}
 OPTIONS: Final = ("attitude", "speed", "clear", "once", "conduct", "facility")
@@ -355,7 +357,7 @@ _REFUSALS: Final[dict[str, tuple[str, str]]] = {
 }
 
 CATALOGUES: Final[dict[str, dict[str, str]]] = {
-    lang: {key: pair[at] for key, pair in _PAIRS.items()}
+    lang: {key: pair[at] for key, pair in (_PAIRS | PAIRS).items()}
     | {f"refused.{key}": pair[at] for key, pair in _REFUSALS.items()}
     for at, lang in enumerate(LANGS)
 }

@@ -1,5 +1,6 @@
 // The case desk: who has to do what by when, and the steps of a case. Texts are kept elsewhere; a case refers to them.
 import { $, Device, el, fill, hallNow, has, logoutButton, name, page, set, t, told, watch } from "/static/page.js";
+import * as over from "/static/oversight.js";
 
 const ACTS = page.role === "operator", DAY_MS = 86_400_000;
 const ref = (key) => ({ key, input: "ref" });
@@ -75,13 +76,16 @@ async function read(one) {
 function draw(work) {
   set("#where", work.hall);
   set("#count", String(work.open));
+  over.draw(work.over, ACTS ? send : null);
   fill($("#cases"), [work.cases, Math.floor(hallNow() / 60_000)], () => work.cases.length ? work.cases.map(row) : [el("tr", {}, el("td", { colspan: 8, text: t("cases.none") }))]);
 }
 $("#out").append(logoutButton());
 $("#to-ops").href = `/ops?hall=${encodeURIComponent(page.hall)}&lang=${page.lang}`;
 if (ACTS) {
   desk = new Device(page.hall, "", (text) => text && set("#said", text), "cases");
-  $("#new").hidden = false;
+  $("#new").hidden = $("#record").hidden = false;
+  over.prepare();
+  $("#record").addEventListener("click", () => over.record(send));
   $("#open").addEventListener("submit", () => send({ type: "case.open", kind: $("#kind").value, source: "desk", counter: Number($("#counter").value) || 0, text_ref: $("#ref").value.trim(), real_name: $("#real").checked }));
 } else set("#said", t("cases.read_only"));
 watch("cases", { hall: page.hall }, draw);

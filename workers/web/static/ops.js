@@ -1,8 +1,9 @@
 // The operator's overview: tiles, two hours of lines, counters, services, devices. Reads only.
 import { $, duration, el, fill, hallNow, has, lang, logoutButton, name, page, set, t, watch } from "/static/page.js";
+import { look } from "/static/oversight.js";
 
 const SVG = "http://www.w3.org/2000/svg", H = 190, LEFT = 40, BOTTOM = 22, TOP = 20;
-const SAMPLE_MS = 5000, QUARTER_MS = 900_000;
+const SAMPLE_MS = 5000, AUDIT_MS = 30_000, QUARTER_MS = 900_000;
 let rows = [], at = {};
 
 function shape(tag, more, text) {
@@ -66,6 +67,10 @@ async function sample() {
   at = Object.fromEntries(told.fields.map((one, i) => [one, i]));
   charts();
 }
+async function audit() {
+  const answer = await fetch(`/api/v1/audit?hall=${encodeURIComponent(page.hall)}`).catch(() => null);
+  if (answer && answer.status === 200) look(await answer.json(), (ms) => new Date(ms).toLocaleString(lang === "en" ? "en-GB" : "zh-CN", { dateStyle: "short", timeStyle: "short", timeZone: zone }));
+}
 async function readiness() {
   const answer = await fetch("/readyz").catch(() => null);
   const checks = answer ? await answer.json().catch(() => ({})) : {};
@@ -91,6 +96,7 @@ function draw(o) {
 $("#out").append(logoutButton());
 $("#to-cases").href = `/cases?hall=${encodeURIComponent(page.hall)}&lang=${page.lang}`;
 watch("ops", { hall: page.hall }, draw);
-await Promise.all([sample(), readiness()]);
+await Promise.all([sample(), readiness(), audit()]);
+setInterval(audit, AUDIT_MS);
 setInterval(sample, SAMPLE_MS);
 setInterval(readiness, SAMPLE_MS);
