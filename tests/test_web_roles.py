@@ -18,7 +18,7 @@ PUBLIC = {"/", "/login", f"/board/{HALL}", f"/board/{HALL}/w1", "/static/page.js
 LOCAL = {"/metrics", "/metrics/halls", "/digest"}  # from this machine; off it, role metrics: test_web_server
 STEP = {"boot": "boot", "seq": 1, "body": {"type": "case.close", "case": 9}}
 PRESS = {"boot": "boot", "seq": 1, "body": {"type": "ticket.call_next"}}
-AN_EVENT = {"Idempotency-Key": "boot:1"}
+ORDER = {"boot": "boot", "seq": 2, "body": {"type": "device.quarantine", "device": "kiosk-1"}}
 OF_PAGE = {"console": "caller-1", "guide": "", "ops": "", "pad": "ev-1", "cases": ""}
 
 
@@ -44,6 +44,7 @@ def table(token: str) -> Iterator[tuple[str, str, str, Any, frozenset[str]]]:
     yield "/api/v1/cases/texts", "GET", f"/api/v1/cases/texts?hall={HALL}&case=1", None, sees("cases")
     yield "/api/v1/commands", "POST", f"/api/v1/commands?hall={HALL}&device=caller-1", PRESS, frozenset({"clerk"})
     yield "/api/v1/cases", "POST", f"/api/v1/cases?hall={HALL}", STEP, frozenset({"operator"})
+    yield "/api/v1/devices", "POST", f"/api/v1/devices?hall={HALL}", ORDER, frozenset({"operator"})
     yield "/api/v1/login", "POST", "/api/v1/login", {"token": "nobody-has-this-one"}, frozenset()
     yield "/api/v1/logout", "POST", "/api/v1/logout", {}, EVERYBODY
     yield "/api/v1/e/{token}", "POST", f"/api/v1/e/{token}", {"level": 4}, EVERYBODY
@@ -51,7 +52,16 @@ def table(token: str) -> Iterator[tuple[str, str, str, Any, frozenset[str]]]:
 
 
 async def status(around: Around, role: str, method: str, path: str, body: Any) -> int:
-    own = {**OWN, "Origin": around.web.url, "Content-Type": "application/json", **AN_EVENT} if body is not None else {}
+    own = (
+        {
+            **OWN,
+            "Origin": around.web.url,
+            "Content-Type": "application/json",
+            "Idempotency-Key": f"boot:{body.get('seq', 1)}",
+        }
+        if body is not None
+        else {}
+    )
     sent = None if body is None else json.dumps(body).encode()
     headers = own | bearer(role)
     url = around.web.url + path
