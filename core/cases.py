@@ -80,17 +80,26 @@ assert tuple(RUNNING) == STAGES
 
 
 class Clocks(NamedTuple):
-    """Durations of the stages, empty: no clock of its own. `revisit`: owed to nobody, real names, or all."""
+    """Durations of the stages, empty: no clock of its own. `revisit`: owed to nobody, real names, or all.
+
+    `rectify`: where it is complex; `at_once`: where it is not, empty: the same. "At once" in figures is our choice.
+    """
 
     verify: str = ""
     rectify: str = ""
     reply: str = ""
     revisit: str = ""
+    at_once: str = ""
+
+    def to_rectify(self, *, complex_: bool) -> str:
+        """How long it may take to put right."""
+        return self.rectify if complex_ else self.at_once or self.rectify
 
 
+AT_ONCE: Final = "4wh"
 PRESETS: Final[dict[str, Clocks]] = {
-    "national": Clocks("1wd", "15wd", "", "real_name"),
-    "liaoning": Clocks("1wd", "15wd", "", "all"),
+    "national": Clocks("1wd", "15wd", "", "real_name", AT_ONCE),
+    "liaoning": Clocks("1wd", "15wd", "", "all", AT_ONCE),
     "dezhou": Clocks("1wd", "", "5wd", "real_name"),
     "sichuan": Clocks("1wd", "", "15wd", "all"),
     "city7": Clocks("", "", "7d", "all"),

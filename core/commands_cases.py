@@ -80,10 +80,11 @@ class AssignCase(Command, frozen=True, tag="case.assign"):
 
 
 class VerifyCase(Command, frozen=True, tag="case.verify"):
-    """What was found (核实)."""
+    """What was found (核实). `complex`: it cannot be put right at once, so it gets a limit (台账)."""
 
     case: Count
     verdict: Verdict
+    complex: bool = False
 
 
 class RectifyCase(Command, frozen=True, tag="case.rectify"):

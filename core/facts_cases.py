@@ -58,11 +58,12 @@ class CaseAssigned(Fact, frozen=True):
 
 
 class CaseVerified(Fact, frozen=True):
-    """What was found; `rectify_due_ms` 0: no clock of its own."""
+    """What was found; `rectify_due_ms` 0: no clock of its own. `complex`: more than can be put right at once."""
 
     case: int
     verdict: str
     rectify_due_ms: int = 0
+    complex: bool = False
 
 
 class CaseRectified(Fact, frozen=True):

@@ -120,8 +120,11 @@ def verify(state: HallState, command: VerifyCase, at_ms: int, device: str) -> De
     case = _step(state, command.case, CaseVerified)
     if isinstance(case, Refusal):
         return case
-    rectify = _clocks(state, case.kind).rectify if command.verdict in TO_RECTIFY else ""
-    facts: list[Fact] = [CaseVerified(case.case, command.verdict, state.due_ms(at_ms, rectify))]
+    wrong = command.verdict in TO_RECTIFY
+    rectify = _clocks(state, case.kind).to_rectify(complex_=command.complex) if wrong else ""
+    facts: list[Fact] = [
+        CaseVerified(case.case, command.verdict, state.due_ms(at_ms, rectify), command.complex and wrong)
+    ]
     assert state.policy is not None
     counted = case.kind == "complaint" or (
         case.kind == "bad_review" and state.policy.cases.bad_review_counts_as_complaint

@@ -176,7 +176,7 @@ class HallAgainstModel(RuleBasedStateMachine):
         due, hours = one.dues.get(1, 0), draw(st.sampled_from([0, 1, 9000]))
         steps: dict[str, c.Command] = {
             "opened": cc.AssignCase(one.case, handler),
-            "assigned": cc.VerifyCase(one.case, verdict),
+            "assigned": cc.VerifyCase(one.case, verdict, draw(st.booleans())),
             "in_review": cc.DecideAppeal(one.call, draw(st.sampled_from(["upheld", "mistaken"])), handler),
             "rectifying": draw(
                 st.sampled_from([cc.RectifyCase(one.case), cc.ExtendCase(one.case, "rectify", due + hours * MIN)])

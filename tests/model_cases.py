@@ -10,6 +10,7 @@ from core.policy import Policy
 from tests.model_room import DAY, No, Room, Said
 
 VERIFY, RECTIFY, REPLY = range(3)
+HOUR = 3_600_000
 STAGES = ("verify", "rectify", "reply")
 WAITS = {VERIFY: ("opened", "assigned", "in_review"), RECTIFY: ("rectifying",)}
 WAITS[REPLY] = ("opened", "assigned", "in_review", "rectifying", "explaining", "rectified")
@@ -22,6 +23,21 @@ def after_days(policy: Policy, at: int, working_days: int) -> int:
         day += timedelta(days=1)
         working_days -= works(policy, day.date())
     return int(day.replace(hour=17, minute=30, second=0, microsecond=0).timestamp()) * 1000
+
+
+def after_hours(policy: Policy, at: int, hours: int) -> int:
+    """When so many hours from half past eight to half past five of working days are over."""
+    day, left = datetime.fromtimestamp(at // 1000, UTC).astimezone(ZoneInfo(policy.hall.tz)), hours * HOUR
+    while True:
+        opens, closes = (
+            int(day.replace(hour=h, minute=30, second=0, microsecond=0).timestamp()) * 1000 for h in (8, 17)
+        )
+        begins = max(at, opens)
+        if works(policy, day.date()) and closes > begins:
+            if closes - begins >= left:
+                return begins + left
+            left -= closes - begins
+        day += timedelta(days=1)
 
 
 @dataclass
@@ -67,9 +83,13 @@ class Cases(Room):
         one = self.file(ask.case, "assigned")
         wrong = ask.verdict in ("substantiated", "accepted")
         one.state = "rectifying" if wrong else "explaining"
-        due = after_days(self.policy, at, 15) if wrong else 0
+        due = 0
+        if wrong:
+            due = after_days(self.policy, at, 15) if ask.complex else after_hours(self.policy, at, 4)
         one.dues[RECTIFY] = due
-        return [Said("CaseVerified", case=one.case, verdict=ask.verdict, rectify_due_ms=due)]
+        return [
+            Said("CaseVerified", case=one.case, verdict=ask.verdict, rectify_due_ms=due, complex=wrong and ask.complex)
+        ]
 
     def RectifyCase(self, ask: cc.RectifyCase, device: str, at: int) -> list[Said]:
         self.file(ask.case, "rectifying").state = "rectified"

@@ -78,15 +78,17 @@ def test_a_stage_is_due_while_it_is_to_be_done_and_once_a_round(state: CaseState
 
 def test_presets_and_kinds() -> None:
     assert {name: tuple(clocks) for name, clocks in PRESETS.items()} == {
-        "national": ("1wd", "15wd", "", "real_name"),
-        "liaoning": ("1wd", "15wd", "", "all"),
-        "dezhou": ("1wd", "", "5wd", "real_name"),
-        "sichuan": ("1wd", "", "15wd", "all"),
-        "city7": ("", "", "7d", "all"),
+        "national": ("1wd", "15wd", "", "real_name", "4wh"),
+        "liaoning": ("1wd", "15wd", "", "all", "4wh"),
+        "dezhou": ("1wd", "", "5wd", "real_name", ""),
+        "sichuan": ("1wd", "", "15wd", "all", ""),
+        "city7": ("", "", "7d", "all", ""),
     }
     part = CasesPart(preset="dezhou")
     assert clocks_of(part, "bad_review") == PRESETS["dezhou"]
     assert clocks_of(part, "complaint").reply == "5wd"
     assert clocks_of(CasesPart(), "complaint").reply == "15wd"
-    assert tuple(clocks_of(part, "assist")) == ("1wd", "", "5wd", "")
-    assert tuple(clocks_of(part, "inspection")) == ("1wd", "15wd", "", "")
+    assert tuple(clocks_of(part, "assist")) == ("1wd", "", "5wd", "", "")
+    assert tuple(clocks_of(part, "inspection")) == ("1wd", "15wd", "", "", "")
+    assert clocks_of(CasesPart(), "inspection").to_rectify(complex_=False) == "15wd", "an inspection sets a limit"
+    assert [PRESETS["national"].to_rectify(complex_=one) for one in (False, True)] == ["4wh", "15wd"]

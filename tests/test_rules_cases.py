@@ -34,7 +34,7 @@ def overdue(facts: list[object]) -> list[tuple[str, int]]:
     return [(one.stage, one.round) for one in facts if isinstance(one, fc.CaseOverdue)]
 
 
-FAULTY = (cc.AssignCase(1, "boss"), cc.VerifyCase(1, "substantiated"), cc.RectifyCase(1), cc.ReplyCase(1))
+FAULTY = (cc.AssignCase(1, "boss"), cc.VerifyCase(1, "substantiated", True), cc.RectifyCase(1), cc.ReplyCase(1))
 EXPLAINED = (cc.AssignCase(1, "boss"), cc.VerifyCase(1, "no_basis"), cc.ReplyCase(1))
 
 
@@ -80,6 +80,71 @@ def test_nobody_reached_is_a_visit_without_an_answer() -> None:
 def test_clocks_run_from_the_opening(preset: str, dues: tuple[str, str]) -> None:
     case = bad(cases={"preset": preset}).only(f.CaseOpened)
     assert (case.verify_due_ms, case.reply_due_ms) == tuple(clock(due) if due else 0 for due in dues)
+
+
+@pytest.mark.parametrize(
+    ("preset", "complex_", "due"),
+    [
+        ("national", False, "2026-11-23 12:45"),
+        ("national", True, "2026-12-14 17:30"),
+        ("liaoning", False, "2026-11-23 12:45"),
+        ("liaoning", True, "2026-12-14 17:30"),
+        *((preset, complex_, "") for preset in ("dezhou", "sichuan", "city7") for complex_ in (False, True)),
+    ],
+)
+@pytest.mark.parametrize("verdict", ["substantiated", "accepted"])
+def test_what_is_clear_is_put_right_at_once_and_what_is_complex_has_a_limit(
+    preset: str, complex_: bool, due: str, verdict: str
+) -> None:
+    hall = bad(cases={"preset": preset})
+    through(hall, cc.AssignCase(1, "boss"), cc.VerifyCase(1, verdict, complex_))
+    assert hall.only(fc.CaseVerified) == fc.CaseVerified(1, verdict, clock(due) if due else 0, complex_)
+
+
+@pytest.mark.parametrize("verdict", ["unsubstantiated", "no_basis"])
+def test_what_is_explained_has_nothing_to_be_put_right(verdict: str) -> None:
+    hall = bad()
+    through(hall, cc.AssignCase(1, "boss"), cc.VerifyCase(1, verdict, True))
+    assert hall.only(fc.CaseVerified) == fc.CaseVerified(1, verdict)
+
+
+CHINA = {
+    "periods": ("08:30-12:00", "14:00-17:30"),
+    "off": ("2026-10-01/2026-10-07", "2027-01-01/2027-01-03"),
+    "work": ("2026-10-10", "2027-01-09"),
+}
+
+
+@pytest.mark.parametrize(
+    ("at", "verify", "at_once", "limit"),
+    [
+        ("2026-09-30 16:00", "2026-10-08 17:30", "2026-10-08 11:00", "2026-10-27 17:30"),  # 10-10, a Saturday, counts
+        ("2026-10-09 16:00", "2026-10-10 17:30", "2026-10-10 11:00", "2026-10-29 17:30"),
+        (
+            "2026-12-31 16:30",
+            "2027-01-04 17:30",
+            "2027-01-04 11:30",
+            "2027-01-21 17:30",
+        ),  # the year's end; 01-09 counts
+        ("2026-12-31 11:00", "2027-01-04 17:30", "2026-12-31 17:00", "2027-01-21 17:30"),
+    ],
+)
+def test_clocks_run_over_holidays_make_up_days_and_the_years_end(
+    at: str, verify: str, at_once: str, limit: str
+) -> None:
+    for complex_, due in ((False, at_once), (True, limit)):
+        hall = Driven(changed(calendar=CHINA), clock(at) - 10 * MIN)
+        hall.sign_on()
+        hall.take()
+        hall.serve(1)
+        hall.at_ms = clock(at)
+        hall.ask(c.SubmitEvaluation(hall.state.next_call - 1, 1))
+        assert hall.only(f.CaseOpened).verify_due_ms == clock(verify)
+        through(hall, cc.AssignCase(1, "boss"), cc.VerifyCase(1, "substantiated", complex_))
+        assert hall.only(fc.CaseVerified).rectify_due_ms == clock(due)
+        assert overdue(hall.wait(clock(due) - hall.at_ms - 1)) == []
+        assert overdue(hall.wait(1)) == [("rectify", 1)]
+        assert overdue(hall.wait(40 * DAY)) == []
 
 
 def test_overdue_is_said_once_a_stage_and_round_never_early() -> None:

@@ -206,6 +206,7 @@ _PAIRS: Final[dict[str, tuple[str, str]]] = {
     "cases.assign": ("分派", "Assign"),
     "cases.verify": ("核实", "Verify"),
     "cases.verdict": ("核实结论", "Verdict"),
+    "cases.complex": ("情况复杂,列入台账限期整改", "Complex: not to be put right at once"),
     "cases.rectify": ("已整改", "Rectified"),
     "cases.reply": ("已回复", "Replied"),
     "cases.revisit": ("已回访", "Revisited"),

@@ -46,13 +46,15 @@ function begin(one, step, asks) {
   const input = asks.choice
     ? el("select", { id: "value" }, ...asks.choice.map((value) => el("option", { value, text: t(asks.text + value) })))
     : el("input", { id: "value", maxlength: 64, pattern: "[A-Za-z0-9_.@\\-]+", required: asks.input === "staff", autocomplete: "off" });
-  $("#field").replaceChildren(el("label", { for: "value", text: t(label) }), input);
+  const hard = step === "verify" ? [el("label", { class: "box" }, el("input", { id: "complex", type: "checkbox" }), ` ${t("cases.complex")}`)] : [];
+  $("#field").replaceChildren(el("label", { for: "value", text: t(label) }), input, ...hard);
   $("#act").showModal();
 }
 $("#step").addEventListener("submit", () => {
   const { one, step, asks } = wanted, value = $("#value").value.trim();
   const body = { type: `case.${step}`, case: one.case, [asks.key]: asks.key === "satisfaction" ? Number(value) : value };
   if (asks.key === "satisfaction" && value === "0") body.reached = false;
+  if (step === "verify") body.complex = $("#complex").checked;
   $("#act").close();
   send(body);
 });
