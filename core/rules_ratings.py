@@ -31,7 +31,7 @@ AT_THE_COUNTER = ("device", "pad")
 def submit(state: HallState, command: SubmitEvaluation, at_ms: int, device: str) -> Decision:
     """A rating: counted, or rejected with a reason. A level of 2 or below opens a case in the same decision."""
     known = state.devices.get(device)
-    channel = command.channel or "device"
+    channel = command.channel or ("kiosk" if known is not None and known.kind == "self_service" else "device")
     call = command.call or _last_call(state, known, at_ms)
     level = level_of(state, command.level, command.key, known.profile if known is not None else "")
     reason = level if isinstance(level, Refusal) else _rejection(state, command, call, level, at_ms)

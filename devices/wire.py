@@ -136,8 +136,9 @@ _RAWS: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _HEAD: Final = msgspec.json.Decoder(_Head)
 _TYPE: Final = msgspec.json.Decoder(_Type)
 _STATE: Final = msgspec.json.Decoder(State)
+AT_A_DEVICE: Final = ("device", "pad", "kiosk")  # what a device says of itself; the other channels end elsewhere
 _PACK: Final = msgspec.msgpack.Encoder()
-_LOOKED_UP: Final = ("service", "cls", "to_service", "person_ref", "outcome", "plan", "options", "comment")
+_LOOKED_UP: Final = ("service", "cls", "to_service", "person_ref", "outcome", "plan", "options", "comment", "token")
 
 
 def _texts_of(kind: type[Struct]) -> Callable[[Struct], tuple[str, ...]] | None:
@@ -208,7 +209,7 @@ def _rated(body: Rate, event: Event, cause: Cause) -> Heard:
         key=body.key,
         options=tuple(option for option in body.options if not personal(option)),
         option_set=body.option_set,
-        channel=body.channel,
+        channel=body.channel if body.channel in AT_A_DEVICE else "",
         proof="bad" if body.token else "device",  # until somebody with the key has looked at it
         real_name=body.real_name,
     )

@@ -1,14 +1,17 @@
 """workers/web/cases_api.py: an operator takes the steps of a case, once each; an auditor looks on."""
 
 import json
-from typing import Any
+from typing import Any, get_args
 
+from core import facts as f
 from core import facts_cases as fc
 from core.device import DeviceState
-from tests.halls import HALL
-from tests.sites import Around, bearer, pictures, with_site
+from core.record import decode
+from tests.halls import HALL, opened
+from tests.sites import PROOFS, Around, bearer, pictures, with_site
 from tests.test_web_casework import with_cases
 from tests.test_web_commands_api import journaled
+from workers.web import cases_api
 
 
 async def step(
@@ -87,5 +90,89 @@ def test_an_operator_quarantines_a_device_and_readmits_it() -> None:
         gone = {"type": "device.retire", "device": "kiosk-1"}
         assert await step(around, "operator", 4, gone, about="devices") == 400
         assert await step(around, "operator", 4, quarantine, about="cases") == 400, "each at its own address"
+
+    with_site(scenario, with_cases())
+
+
+def test_a_rating_that_came_otherwise_is_typed_in_once_and_counts_like_any() -> None:
+    driven = opened()
+    driven.take()
+    opening = driven.serve(2)
+    token = PROOFS.mint(HALL, opening.call, opening.due_ms)
+
+    async def scenario(around: Around) -> None:
+        rate = {"type": "evaluation.submit", "channel": "sms", "level": 2, "reference": token, "comment": "没人接电话"}
+        assert (await step(around, "auditor", 1, rate)) == 403
+        assert (await step(around, "operator", 1, rate))["ok"]["type"] == "done"
+        assert (await step(around, "operator", 1, rate))["again"] is True
+        assert (await step(around, "operator", 2, rate))["refused"] == "already_rated"
+        forged = {**rate, "reference": token[:-3] + "AAA"}
+        assert (await step(around, "operator", 3, forged))["refused"] == "bad_token"
+        (rated,) = journaled(around, f.EvaluationSubmitted)
+        assert (rated.call, rated.channel, rated.late, rated.staff) == (opening.call, "sms", True, "staff-2")
+        (case,) = journaled(around, f.CaseOpened)
+        texts = await around.get(f"/api/v1/cases/texts?hall={HALL}&case={case.case}", "operator")
+        assert json.loads(texts[1])["texts"] == ["没人接电话"]
+
+    with_site(scenario, driven)
+
+
+def test_what_is_not_a_rating_from_elsewhere_is_refused() -> None:
+    async def scenario(around: Around) -> None:
+        n = around.driven.state.n
+        rate = {"type": "evaluation.submit", "channel": "paper", "level": 2, "call": 1}
+        for wrong in ({"channel": "pad"}, {"channel": ""}, {"level": 0}, {"level": 6}):
+            assert await step(around, "operator", 1, {**rate, **wrong}) == 400
+        for wrong in ({"comment": "13912345678"}, {"options": ["13912345678"]}, {"option_set": "11010519491231002X"}):
+            assert (await step(around, "operator", 1, {**rate, **wrong}))["refused"] == "personal_data"
+        assert around.driven.state.n == n and around.site.refused["personal_data"] == 3
+
+    with_site(scenario, with_cases())
+
+
+STEPS: list[tuple[dict[str, Any], str]] = [
+    ({"type": "case.open", "kind": "complaint", "source": "desk"}, "CaseOpened"),
+    ({"type": "case.assign", "case": 2, "handler": "h-1"}, "CaseAssigned"),
+    ({"type": "case.verify", "case": 2, "verdict": "substantiated", "complex": True}, "CaseVerified"),
+    ({"type": "case.extend", "case": 2, "stage": "rectify", "to_ms": 2**45, "why": "parts"}, "CaseExtended"),
+    ({"type": "case.rectify", "case": 2, "action_ref": "doc-1"}, "CaseRectified"),
+    ({"type": "case.reply", "case": 2, "text_ref": "doc-2"}, "CaseReplied"),
+    ({"type": "case.revisit", "case": 2, "satisfaction": 3}, "CaseRevisited"),
+    ({"type": "case.close", "case": 2}, "CaseClosed"),
+    ({"type": "case.reopen", "case": 2, "handler": "h-2"}, "CaseReopened"),
+    ({"type": "evaluation.appeal", "call": 1, "by": "staff-1", "ground": "mistaken"}, "EvaluationAppealed"),
+    ({"type": "evaluation.decide", "call": 1, "decision": "mistaken", "reviewer": "h-1"}, "EvaluationExcluded"),
+    ({"type": "conduct.record", "staff": "staff-1", "kind": "sanction", "on_day": 20261120}, "ConductRecorded"),
+    ({"type": "conduct.void", "entry": 1, "why": "wrong"}, "ConductVoided"),
+    ({"type": "finding.raise", "rule": "R7", "subject": "staff-1", "num": 9, "den": 9}, "FindingRaised"),
+    ({"type": "finding.review", "finding": 2, "decision": "dismissed", "reviewer": "h-1"}, "FindingReviewed"),
+    ({"type": "staff.post", "staff": "staff-9", "department": "tax", "day": 20261101}, "StaffPosted"),
+    ({"type": "staff.rotate", "staff": "staff-9", "day": 20261130, "successor": "staff-10"}, "StaffRotated"),
+    ({"type": "staff.post", "staff": "staff-11", "department": "tax", "day": 20261101}, "StaffPosted"),
+    ({"type": "finding.raise", "rule": "C9", "subject": "staff-11"}, "FindingRaised"),
+    ({"type": "finding.review", "finding": 7, "decision": "confirmed", "reviewer": "h-1"}, "FindingReviewed"),
+    ({"type": "staff.return", "staff": "staff-11", "finding": 7}, "StaffReturned"),
+    ({"type": "inspection.record", "item": "attitude", "severity": 1}, "InspectionRecorded"),
+    ({"type": "honor.grant", "subject": "staff-2", "badge": "star"}, "HonorGranted"),
+    ({"type": "honor.revoke", "subject": "staff-2", "badge": "star"}, "HonorRevoked"),
+    ({"type": "volunteer.record", "kind": "guide"}, "VolunteerServiceRecorded"),
+]
+
+
+def test_the_list_of_what_a_person_may_put_on_record_is_whole() -> None:
+    known = {str(kind.__struct_config__.tag) for kind in get_args(cases_api.Step) if kind is not cases_api.Entered}
+    assert known == {body["type"] for body, _ in STEPS}
+
+
+def test_everything_put_on_record_by_hand_is_a_fact_that_says_who() -> None:
+    async def scenario(around: Around) -> None:
+        for at, (body, fact) in enumerate(STEPS, 1):
+            result = await step(around, "operator", at, body)
+            assert result.get("ok"), (body, result)
+            rows = [
+                row for _, _, row in around.dispatcher._journal.stored.items if row.dseq == at and row.boot == "boot"
+            ]  # type: ignore[attr-defined]  # of memory
+            made = [type(decode(row.kind, row.v, row.payload)[0]).__name__ for row in rows if row.device[:4] == "web-"]
+            assert fact in made, (body, made)
 
     with_site(scenario, with_cases())

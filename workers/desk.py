@@ -148,12 +148,14 @@ class Desk:
         results = [result for (_, boot), found in answers.items() if boot for result in found]
         return results[0] if results else None
 
-    def perform(self, cause: Cause, command: c.Command, at_ms: int) -> wire.Result:
+    def perform(self, cause: Cause, command: c.Command, at_ms: int, comment: str = "") -> wire.Result:
         """What a person without a device asks, through the same window as devices: sent again, the first answer."""
         at_ms = self.advance(at_ms)
         answer = self.hall.judge(cause)
         if answer is None:
-            self._record(self.hall.decide(command, at_ms), at_ms, cause)
+            facts = self.hall.decide(self._referring(command, comment), at_ms)
+            self._note(facts, comment, at_ms)
+            self._record(facts, at_ms, cause)
             return wire.result_of(cause.seq, self.hall.settled(cause))
         settles = not isinstance(answer, RefusedAnswer) or answer.reason not in NEVER_SETTLES
         self.tallies.duplicates += settles

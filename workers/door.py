@@ -65,14 +65,14 @@ class Door:
 
         return await self._enter(hall, decide)
 
-    async def perform(self, hall: str, cause: Cause, command: c.Command) -> wire.Result:
+    async def perform(self, hall: str, cause: Cause, command: c.Command, comment: str = "") -> wire.Result:
         """A command of a person without a device, under a number: its answer, after the commit."""
 
         def decide(desks: Desks, at_ms: int) -> wire.Result:
             desk = desks.get(hall)
             if desk is None:
                 return wire.Result(cause.seq, refused=str(Refusal.WRONG_HALL), keep=True)
-            return desk.perform(cause, command, at_ms)
+            return desk.perform(cause, command, at_ms, comment)
 
         return await self._enter(hall, decide)
 
