@@ -14,11 +14,12 @@ import pytest
 
 from bench.rush import hall_policy
 from core.commands import ChangePolicy
+from core.facts import JournalErased
 from core.policy import Policy
 from tests.brokers import RunningBroker
 from tests.processes import Served, visits, write_halls
 from workers import app as application
-from workers import engine, fold, logs, settings, states
+from workers import engine, erasure, fold, logs, settings, states
 from workers.app import App
 from workers.journal import SqliteJournal
 from workers.metrics import CHECKS
@@ -303,6 +304,24 @@ def test_hourly_every_hall_is_stored_once_however_busy_it_is(tmp_path: Path) -> 
                 await until(lambda was=moved_at: app.dispatcher.moved_at > was)
                 assert desks["h3"].hall.state.n > before, "no quiet moment between"
             assert app.tallies.snapshots == 3
+
+    asyncio.run(scenario())
+
+
+def test_an_erasure_beside_the_last_process_is_put_on_record_by_the_next_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before the fold, so that state and journal agree."""
+    monkeypatch.setattr(erasure, "fact_of", lambda *_: JournalErased("2026-01-01", 5, ("2025-12",)))
+
+    async def scenario() -> None:
+        async with running(tmp_path) as app:
+            pass
+        head = app.halls["h1"].state.n
+        erasure.owe(tmp_path / "data", erasure.Owed("2026-01-01", 0, []))
+        async with running(tmp_path) as app:
+            assert app.journal.heads()["h1"] == app.halls["h1"].state.n > head
+            assert erasure.owed(tmp_path / "data") == []
 
     asyncio.run(scenario())
 

@@ -2,6 +2,7 @@
 
 import json
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,7 @@ def test_verify_is_silent_about_nothing(
 ) -> None:
     assert run(monkeypatch, "verify", data) == 0
     assert capsys.readouterr().out == f"all is well: {OLD}\n"
+    assert time.time() - (data / "verify.ok").stat().st_mtime < 60, "the metrics of the process show when"
     assert run(monkeypatch, "verify", data, "--json") == 0
     assert json.loads(capsys.readouterr().out) == {"v": 1, "ok": True, "files": [OLD], "problems": []}
 
@@ -42,6 +44,7 @@ def test_verify_names_the_first_bad_batch_and_ends_with_1(
     change(data / OLD, "UPDATE journal SET payload = x'66' WHERE seq IN (75, 95)")
     assert run(monkeypatch, "verify", data) == 1
     assert capsys.readouterr().out == "batch 71–80: crc differs\n"
+    assert not (data / "verify.ok").exists()
     assert run(monkeypatch, "verify", data, "--json") == 1
     assert json.loads(capsys.readouterr().out)["problems"] == ["batch 71–80: crc differs"]
 
@@ -69,6 +72,7 @@ def test_backup_and_restore(
     assert run(monkeypatch, "backup", data, "--to", copy, "--json") == 0
     done = json.loads(capsys.readouterr().out)
     assert (done["v"], done["last"], done["bytes"]) == (1, 100, copy.stat().st_size)
+    assert (data / "backup.ok").exists() and not list(data.glob("*.part"))
     assert run(monkeypatch, "backup", data, "--to", copy) == 2, "no file is overwritten"
     capsys.readouterr()
     (data / OLD).write_bytes(b"x" * 8192)
@@ -88,6 +92,7 @@ def test_a_damaged_journal_is_not_backed_up_but_salvaged(
 ) -> None:
     harm(data / OLD, b"fact 90")
     assert run(monkeypatch, "backup", data, "--to", tmp_path / "copy.db") == 1
+    assert not (data / "backup.ok").exists()
     assert run(monkeypatch, "salvage", data, "--to", tmp_path / "new") == 0
     assert "unreadable (SQLITE_CORRUPT" in capsys.readouterr().out
     assert verify(tmp_path / "new") == []

@@ -1,6 +1,7 @@
 """workers/erasure.py: short-lived facts are gone from the very bytes; long-lived ones and the chain stay provable."""
 
 import asyncio
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
@@ -8,11 +9,11 @@ import pytest
 
 from core import record
 from core.facts import JournalErased
-from tests.test_recovery import NOW_MS, change, start
+from tests.test_recovery import NOW_MS, change, rows, start
 from tests.test_rotation import OLD, rotated
 from workers import archive, engine, erasure, owner, recovery
 from workers.erasure import Month
-from workers.ports import JournalDamaged, Missing
+from workers.ports import JournalDamaged, Missing, Part
 from workers.verify import verify
 
 DAY = erasure.day_ms("2026-12-01")
@@ -55,20 +56,26 @@ def test_the_class_goes_from_rows_and_bytes_and_the_rest_is_proved(data: Path) -
     assert verify(data) == []
 
 
-def test_a_fact_in_each_hall_says_how_many(data: Path) -> None:
-    erase(data)
+def facts_136(data: Path) -> dict[str, list[object]]:
+    """What the month in use says of erasures, by hall."""
 
-    async def told() -> dict[str, object]:
+    async def told() -> dict[str, list[object]]:
         async with start(data) as journal:
-            begin = await journal.start()
-            found = {}
-            async for block in journal.replay_all(begin.after):
-                found.update({hall: record.decode(*row[1:3], row[6])[0] for hall, _, row in block if row.kind == 136})
+            found: dict[str, list[object]] = {}
+            async for block in journal.replay_all((await journal.start()).after):
+                for hall, _, row in block:
+                    if row.kind == 136:
+                        found.setdefault(hall, []).append(record.decode(*row[1:3], row[6])[0])
             return found
 
-    assert asyncio.run(told()) == {
-        "a": JournalErased("2026-12-01", 15, ("2026-11",)),
-        "b": JournalErased("2026-12-01", 3, ("2026-11",)),
+    return asyncio.run(told())
+
+
+def test_a_fact_in_each_hall_says_how_many(data: Path) -> None:
+    assert erase(data).told
+    assert facts_136(data) == {
+        "a": [JournalErased("2026-12-01", 15, ("2026-11",))],
+        "b": [JournalErased("2026-12-01", 3, ("2026-11",))],
     }
 
 
@@ -152,16 +159,74 @@ def test_cut_short_between_manifest_and_name_it_is_finished(data: Path, monkeypa
     assert all(kind >= 128 for _, kind in rows_of(data / recovery.ARCHIVE / OLD))
 
 
-def test_a_damaged_month_or_one_in_use_is_not_touched(data: Path) -> None:
-    held = owner.take(data)
-    with pytest.raises(owner.Taken):
-        erase(data)
-    held.release()
+def test_a_damaged_month_is_not_touched(data: Path) -> None:
     path = data / recovery.ARCHIVE / OLD
     path.chmod(0o644)
     change(path, "UPDATE journal SET dseq = 77 WHERE seq = 5")
     with pytest.raises(JournalDamaged):
         erase(data)
+    assert not (data / erasure.OWED).exists(), "nothing was erased, nothing is to be told"
+
+
+def test_beside_a_running_process_closed_files_are_erased_and_its_next_start_says_so(data: Path) -> None:
+    async def scenario() -> None:
+        async with start(data) as journal:
+            head = journal.heads()["a"]
+            done = await erasure.erase(data, "2026-12-01", DAY, NOW_MS)
+            assert done.months[0].facts == 18 and not done.told
+            await journal.append([Part("a", head, rows(head, 3))])
+            assert await erasure.told(data, NOW_MS) is False, "it still runs"
+        assert verify(data) == []
+        async with start(data) as journal:
+            await erasure.tell(journal, NOW_MS)
+            assert journal.heads() == {"a": head + 4, "b": 4}
+            await erasure.tell(journal, NOW_MS)
+            assert journal.heads() == {"a": head + 4, "b": 4} and not (data / erasure.OWED).exists()
+
+    asyncio.run(scenario())
+    assert facts_136(data) == {
+        "a": [JournalErased("2026-12-01", 15, ("2026-11",))],
+        "b": [JournalErased("2026-12-01", 3, ("2026-11",))],
+    }
+    assert verify(data) == []
+
+
+def test_cut_short_behind_the_fact_it_is_not_told_twice(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(Path, "unlink", cut_of_owed(cut))
+        erase(data)
+    assert (data / erasure.OWED).exists()
+    assert asyncio.run(erasure.told(data, NOW_MS))
+    assert {hall: len(facts) for hall, facts in facts_136(data).items()} == {"a": 1, "b": 1}
+
+
+def cut_of_owed(cut: Callable[..., None]) -> Callable[..., None]:
+    unlink = Path.unlink
+    return lambda path, **more: cut() if path.name == erasure.OWED else unlink(path, **more)
+
+
+def test_cut_short_before_the_month_was_erased_nothing_is_told_until_it_is(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(erasure, "erased", cut)
+        erase(data)
+    assert asyncio.run(erasure.told(data, NOW_MS))
+    assert facts_136(data) == {}
+    assert erase(data).told and {hall: len(facts) for hall, facts in facts_136(data).items()} == {"a": 1, "b": 1}
+
+
+def test_two_at_once_are_one_after_the_other(data: Path) -> None:
+    held = owner.take(data, archive.LOCK, what="archive")
+    with pytest.raises(owner.Taken, match="archive in use"):
+        erase(data)
+    held.release()
 
 
 def test_days_are_days() -> None:

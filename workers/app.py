@@ -23,7 +23,7 @@ from core.commands import ChangePolicy
 from core.hall import Hall
 from core.policy import Policy
 from core.state import HallState
-from workers import collector, engine, fold, logs, renewal, settings, trail
+from workers import collector, engine, erasure, fold, logs, renewal, settings, trail
 from workers.canary import Canary
 from workers.clock import Clock, LagMeter, utc_ms
 from workers.dispatcher import Dispatcher
@@ -91,6 +91,7 @@ class App:
 
     async def _recover(self, policies: list[Policy]) -> None:
         started = time.perf_counter()
+        await erasure.tell(self.journal, utc_ms())
         if engine.affected(engine.sqlite_version()):
             self.log.warning(logs.ENGINE_AFFECTED, sqlite=_sqlite())
         folded = await fold.recover(self.journal)

@@ -5,6 +5,7 @@ What is wrong is told line by line on stdout, since it is the result; the exit c
 
 import sys
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -35,6 +36,8 @@ def verify(data: Data, as_json: AsJson = False) -> None:
 
     async def task() -> None:
         found = verifying.examined(data)
+        if found.ok:
+            stamp(data, "verify")
         show(found, as_json, "\n".join(found.problems) or f"all is well: {', '.join(found.files)}")
         if not found.ok:
             raise SystemExit(WRONG)
@@ -51,6 +54,7 @@ def backup(data: Data, to: Annotated[Path, typer.Option(help="the copy")], as_js
 
     async def task() -> None:
         done = backing.backup(data, to)
+        stamp(data, "backup")
         show(done, as_json, f"{done.file}: facts up to row {done.last}, {done.bytes} bytes, sha256 {done.sha256}")
 
     run(task, str(data))
@@ -131,7 +135,10 @@ def erase(
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
     as_json: AsJson = False,
 ) -> None:
-    """Erase the short-lived facts of archived months; long-lived ones and the chain stay. A fact says how many."""
+    """Erase the short-lived facts of archived months; long-lived ones and the chain stay. A fact says how many.
+
+    Also while the hall is served: only closed files are touched, and the fact is written when the process starts next.
+    """
     from workers import erasure
     from workers.cli import fail
 
@@ -143,7 +150,8 @@ def erase(
     async def task() -> None:
         done = await erasure.erase(data, before, day, utc_ms(), dry_run=dry_run)
         told = "\n".join(f"{one.month}: {one.facts} facts in {one.batches} batches" for one in done.months)
-        show(done, as_json, (told or "nothing to erase") + (" (nothing was changed)" if dry_run else ""))
+        later = "" if done.told else "\nthe process that runs here puts it on record when it starts next"
+        show(done, as_json, (told or "nothing to erase") + (" (nothing was changed)" if dry_run else later))
 
     run(task, str(data))
 
@@ -171,6 +179,15 @@ def run(task: Callable[[], Coroutine[Any, Any, None]], where: str) -> None:
             raise opening.refused(error, Path(where)) from error
 
     cli.run(told, where)
+
+
+def stamp(data: Path, what: str) -> None:
+    """`verify.ok`, `backup.ok`: when it went well, for the metrics of the process that runs there. Renamed into place,
+    so that it does not matter whose the last one was. Who may only read leaves none."""
+    part = data / f"{what}.ok.part"
+    with suppress(OSError):
+        part.touch()
+        part.replace(data / f"{what}.ok")
 
 
 def unused(to: Path) -> None:

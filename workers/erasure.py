@@ -2,7 +2,8 @@
 
 Per batch the SHA-256 of the class takes the place of its rows, so every link can still be followed. The month is
 written anew beside itself and takes its own place by a rename; it no longer replays, its states stay. Pictures of short
-lived facts, letters and notes go with them. The newest month, from which a start begins, is never touched.
+lived facts, letters and notes go with them. The newest month, from which a start begins, is never touched; the facts
+that say so are appended there by its owner: by us where nobody runs, else by the process at its next start.
 """
 
 import calendar
@@ -17,13 +18,17 @@ import msgspec
 
 from core import record
 from core.facts import JournalErased
-from workers import archive, chain, engine, notes, owner, recovery
+from workers import archive, chain, engine, mark, notes, owner, recovery
 from workers.engine import Connection
 from workers.journal import SqliteJournal
 from workers.opening import Options
 from workers.ports import Missing, Part, Row
 from workers.verify import ROWS_OF
 
+OWED: Final = "erased.json"
+NEWEST: Final = (
+    "SELECT payload FROM journal WHERE hall = (SELECT id FROM word WHERE text = ?) ORDER BY seq DESC LIMIT ?"
+)
 SHORT: Final = f"kind < {chain.LONG_FROM}"
 SHORT_OF: Final = f"{ROWS_OF} AND {SHORT}".replace(" ORDER BY seq", "") + " ORDER BY seq"
 COUNTED: Final = f"SELECT hall, count(*) FROM journal WHERE {SHORT} GROUP BY hall"  # noqa: S608 - our own condition
@@ -46,14 +51,23 @@ class Month(msgspec.Struct):
     halls: dict[str, int]
 
 
+class Owed(msgspec.Struct):
+    """An erasure that the journal in use does not know of yet. `day`: UTC ms."""
+
+    before: str
+    day: int
+    months: list[Month]
+
+
 class Erased(msgspec.Struct):
-    """The document of `journal erase --json`."""
+    """The document of `journal erase --json`. `told`: it is on record; else it will be at the next start."""
 
     v: int
     before: str
     dry_run: bool
     months: list[Month]
     notes: int = 0
+    told: bool = True
 
 
 def day_ms(text: str) -> int | None:
@@ -66,20 +80,33 @@ def day_ms(text: str) -> int | None:
 
 async def erase(directory: Path, before: str, day: int, now_ms: int, *, dry_run: bool = False) -> Erased:
     """Every archived month whose last fact is older than `day`, and what people wrote before it in the newest one.
-    Taken while a process owns the directory."""
+
+    Beside a running process only closed files are touched; it writes what it is owed when it starts next.
+    """
     paths = [path for path in months(directory) if ended_ms(path) < day]
     newest = recovery.newest_file(directory)
     old_notes = notes.older(newest, day) if newest is not None else 0
     if dry_run:
         return Erased(1, before, True, [counted(path) for path in paths], old_notes)
-    held = owner.take(directory)
+    held = owner.take(directory, archive.LOCK, what="archive")
     try:
-        done = [month for path in paths if (month := erased(path)).facts]
+        done = [month for path in paths if (month := ready(path)).facts]
+        if done or old_notes:
+            owe(directory, Owed(before, day, done))
+        for path in paths:
+            erased(path)
     finally:
         held.release()
-    if done or old_notes:
-        await tell(directory, before, day, done, now_ms)
-    return Erased(1, before, False, done, old_notes)
+    return Erased(1, before, False, done, old_notes, await told(directory, now_ms))
+
+
+def ready(path: Path) -> Month:
+    """What is to be taken out of a month. JournalDamaged when it is not whole."""
+    archive.settle(path)
+    month = counted(path)
+    if month.facts:
+        archive.require_good(path, path)
+    return month
 
 
 def months(directory: Path) -> list[Path]:
@@ -107,11 +134,9 @@ def counted(path: Path) -> Month:
 
 def erased(path: Path) -> Month:
     """The month without its short-lived facts, in the place of the one with them; untouched if it is damaged."""
-    archive.settle(path)
-    month = counted(path)
+    month = ready(path)
     if not month.facts:
         return month
-    archive.require_good(path, path)
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     shutil.copyfile(path, part)
@@ -142,18 +167,65 @@ def digest(words: list[str], rows: list[tuple[Any, ...]]) -> bytes:
     return chain.digests([row[0] for row in rows], chain.columns(items))[0]
 
 
-async def tell(directory: Path, before: str, day: int, done: list[Month], now_ms: int) -> None:
-    """How many, in the journal of each hall concerned; its old notes go."""
-    journal = await SqliteJournal.open(directory, now_ms=lambda: now_ms, options=Options(presize=0))
+# --- what the journal in use is told: a fact in each hall concerned, and its old notes go ---
+
+
+def owed(directory: Path) -> list[Owed]:
+    """Erasures that are not yet on record."""
+    file = directory / OWED
+    return msgspec.json.decode(file.read_bytes(), type=list[Owed]) if file.exists() else []
+
+
+def owe(directory: Path, one: Owed) -> None:
+    """Noted before anything is erased: whatever is cut short, no month is erased without a fact that says so."""
+    again = {month.month for month in one.months}
+    before = [Owed(two.before, two.day, [m for m in two.months if m.month not in again]) for two in owed(directory)]
+    part = directory / f"{OWED}.part"
+    part.write_bytes(msgspec.json.encode([*before, one]))
+    mark.sync_file(part)
+    part.rename(directory / OWED)
+    mark.sync_directory(directory)
+
+
+async def told(directory: Path, now_ms: int) -> bool:
+    """At once where nobody runs. False: the process that does is told when it starts next."""
+    if not owed(directory):
+        return True
     try:
-        await journal.alone(lambda db: notes.drop(db, day))
-        parts: list[Part] = []
-        for hall, head in sorted(journal.heads().items()):
-            of = [month for month in done if month.halls.get(hall)]
-            fact = JournalErased(before, sum(month.halls[hall] for month in of), tuple(month.month for month in of))
-            kind, v, payload = record.encode(fact)
-            if of:
-                parts.append(Part(hall, head, [Row(now_ms, kind, v, "", "", 0, payload)]))
-        await journal.append(parts)
+        journal = await SqliteJournal.open(directory, now_ms=lambda: now_ms, options=Options(presize=0))
+    except owner.Taken:
+        return False
+    try:
+        await tell(journal, now_ms)
     finally:
         await journal.close()
+    return True
+
+
+async def tell(journal: SqliteJournal, now_ms: int) -> None:
+    """Before the fold of a start. A second time, because the first was cut short, adds nothing."""
+    directory = journal.path.parent
+    found = owed(directory)
+    if not found:
+        return
+    await journal.alone(lambda db: notes.drop(db, max(one.day for one in found)))
+    parts = [Part(hall, n, await rows_for(journal, found, hall, now_ms)) for hall, n in sorted(journal.heads().items())]
+    await journal.append([part for part in parts if part.facts])
+    (directory / OWED).unlink()
+
+
+async def rows_for(journal: SqliteJournal, found: list[Owed], hall: str, now_ms: int) -> list[Row]:
+    """The facts for a hall, without those that are its newest already."""
+    directory = journal.path.parent
+    facts = [record.encode(fact) for one in found if (fact := fact_of(directory, one, hall)) is not None]
+    newest = await journal.alone(lambda db: db.execute(NEWEST, (hall, len(facts))).fetchall())
+    return [Row(now_ms, kind, v, "", "", 0, payload) for kind, v, payload in facts if (payload,) not in newest]
+
+
+def fact_of(directory: Path, one: Owed, hall: str) -> JournalErased | None:
+    """None where nothing of the hall was erased; a month that was only noted, and then not erased, does not count."""
+    place = directory / recovery.ARCHIVE
+    of = [month for month in one.months if month.halls.get(hall)]
+    gone = [month for month in of if not counted(place / f"journal-{month.month}.db").facts]
+    count = sum(month.halls[hall] for month in gone)
+    return JournalErased(one.before, count, tuple(month.month for month in gone)) if gone else None
