@@ -311,7 +311,6 @@ def test_hourly_every_hall_is_stored_once_however_busy_it_is(tmp_path: Path) -> 
 def test_an_erasure_beside_the_last_process_is_put_on_record_by_the_next_one(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Before the fold, so that state and journal agree."""
     monkeypatch.setattr(erasure, "fact_of", lambda *_: JournalErased("2026-01-01", 5, ("2025-12",)))
 
     async def scenario() -> None:
