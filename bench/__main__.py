@@ -38,6 +38,7 @@ SUITES: Final[dict[str, str]] = {
     "peak": "bench.peak:run",
     "peers-http": "bench.peers_http:run",
     "ranking": "bench.ranking:run",
+    "ratings": "bench.ratings:run",
     "recovery": "bench.recovery:run",
     "scale": "bench.scale:run",
     "soak": "bench.soak:run",

@@ -1,22 +1,34 @@
 """Faults seen in deployed systems: each has a test named by its id, beside its rule or here."""
 
+import asyncio
+import json
 import re
+from collections import Counter
+from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
+import aiomqtt
 import pytest
+from msgspec import structs
 
 from core import commands as c
 from core import facts as f
 from core import facts_tickets as t
 from core.hall import Hall
+from core.policy import CounterPart, DevicePart, Policy
 from core.state import restored
 from devices.privacy import personal
-from tests.halls import MIN, opened
+from tests.brokers import RunningBroker
+from tests.halls import MIN, POLICY, changed, opened
+from tests.processes import Served
 
 
 def test_each_fault_has_a_test_named_by_it() -> None:
     text = "".join(path.read_text() for path in Path("tests").glob("test_*.py"))
-    assert {int(number) for number in re.findall(r"def test_f(\d+)_", text)} == set(range(1, 21))
+    assert {
+        int(number) for number in re.findall(r"(?<=_)f(\d+)(?=_)", " ".join(re.findall(r"def (test_f\d\w+)", text)))
+    } == set(range(1, 21))
 
 
 @pytest.mark.parametrize("minutes", [6, 59, 60, 65, 125])
@@ -88,3 +100,106 @@ def test_f20_no_id_is_read_from_a_clock_and_no_fact_carries_a_person() -> None:
         ids.append((hall.only(f.EvaluationSubmitted).call, hall.only(f.CaseOpened).case, hall.state.next_ticket))
         assert not any(personal(line.payload.decode("latin-1")) for line in hall.journal)
     assert ids[0] == ids[1] == (1, 1, 2)
+
+
+# With real devices, a real broker and a process that is killed.
+
+
+class Desks:
+    """Clients of 3.1.1 that press at the same moment; every press is sent again until its result is heard."""
+
+    def __init__(self, client: aiomqtt.Client) -> None:
+        self.client = client
+        self.seq: Counter[str] = Counter()
+        self.results: dict[tuple[str, int], dict[str, Any]] = {}
+        self.heard = asyncio.Event()
+
+    async def listen(self) -> None:
+        async for message in self.client.messages:
+            device = str(message.topic).split("/")[3]
+            assert isinstance(message.payload, bytes)
+            for one in json.loads(message.payload)["results"]:
+                self.results.setdefault((device, one["seq"]), one)
+            self.heard.set()
+
+    async def all_at_once(self, devices: list[str], body: dict[str, Any]) -> list[dict[str, Any]]:
+        """One press each; their results."""
+        keys = []
+        for device in devices:
+            self.seq[device] += 1
+            keys.append((device, self.seq[device]))
+        async with asyncio.timeout(20):
+            while missing := [key for key in keys if key not in self.results]:
+                self.heard.clear()
+                for device, seq in missing:
+                    event = json.dumps({"boot": "boot", "seq": seq, "body": body})
+                    await self.client.publish(f"jh/v1/h1/{device}/event", event, qos=1)
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1):
+                        while not all(key in self.results for key in keys):
+                            await self.heard.wait()
+                            self.heard.clear()
+        return [self.results[key] for key in keys]
+
+
+def eight(hall: Policy) -> Policy:
+    """Eight counters for everything, eight kiosks."""
+    numbers = range(1, 9)
+    return changed(
+        hall,
+        counters=tuple(CounterPart(no, ("tax", "si", "id")) for no in numbers),
+        services=tuple(structs.replace(one, quota_day=0) for one in hall.services),
+        tickets={"press_gap_ms": 0},
+        calendar={"week": (1, 2, 3, 4, 5, 6, 7), "periods": ("00:00-24:00",)},
+        hall={"cutover": "00:00"},
+        devices=tuple(
+            DevicePart(f"{kind}-{no}", kind, counter=no if kind == "caller" else 0)
+            for kind in ("caller", "kiosk")
+            for no in numbers
+        ),
+    )
+
+
+@pytest.mark.slow
+def test_f1_f2_eight_devices_at_the_same_moment_and_a_kill_in_between(
+    iotcore_broker: RunningBroker, tmp_path: Path
+) -> None:
+    """Twenty races of eight callers for one ticket: one gets it, each time. Eight kiosks: no number twice."""
+    callers, kiosks = ([f"{kind}-{no}" for no in range(1, 9)] for kind in ("caller", "kiosk"))
+    policy, url = eight(POLICY), iotcore_broker.url
+    settings = {"broker__receive_maximum": iotcore_broker.receive_max}
+
+    async def scenario() -> None:
+        async with aiomqtt.Client("127.0.0.1", iotcore_broker.port, protocol=aiomqtt.ProtocolVersion.V311) as client:
+            await client.subscribe("jh/v1/h1/+/ack", qos=1)
+            desks = Desks(client)
+            listening = asyncio.create_task(desks.listen())
+            served = await asyncio.to_thread(lambda: Served(tmp_path, [policy], url, **settings).up())
+            try:
+                for device in callers:
+                    await desks.all_at_once([device], {"type": "staff.sign_on", "staff": f"u-{device}"})
+                numbers: list[str] = []
+                for turn in range(20):
+                    if turn % 7 == 3:
+                        await asyncio.to_thread(served.kill)
+                        served = await asyncio.to_thread(lambda: Served(tmp_path, [policy], url, **settings).up())
+                    (taken,) = await desks.all_at_once(kiosks[:1], {"type": "ticket.take", "service": "tax"})
+                    numbers.append(taken["ok"]["number"])
+                    called = await desks.all_at_once(callers, {"type": "ticket.call_next"})
+                    won = [device for device, one in zip(callers, called, strict=True) if "ok" in one]
+                    assert len(won) == 1, called
+                    assert {one["refused"] for one in called if "refused" in one} == {"nothing_eligible"}
+                    await desks.all_at_once(won, {"type": "serving.finish"})
+                for turn in range(10):
+                    if turn == 5:
+                        await asyncio.to_thread(served.kill)
+                        served = await asyncio.to_thread(lambda: Served(tmp_path, [policy], url, **settings).up())
+                    found = await desks.all_at_once(kiosks, {"type": "ticket.take", "service": "si"})
+                    numbers += [one["ok"]["number"] for one in found]
+                assert len(set(numbers)) == len(numbers) == 100
+            finally:
+                listening.cancel()
+                await asyncio.gather(listening, return_exceptions=True)
+                await asyncio.to_thread(served.__exit__, None, None, None)
+
+    asyncio.run(scenario())
