@@ -1,5 +1,7 @@
 """bench/drain.py: the broker holds what came during an outage; the dispatcher starts, and keys go on being pressed.
 
+Then the other outage: the hall works, and 300 devices that were cut off come back with 29,000 events (flood.py).
+
 29 k is two hours of a big hall. 200 k and 3.0 M by `--held`; the last needs memory, and a broker that may hold so much.
 """
 
@@ -10,7 +12,7 @@ from typing import Any, Final
 
 import msgspec
 
-from bench import pairs, plan, runs
+from bench import flood, pairs, plan, runs
 from bench.generate import Asked, Generated
 from bench.latency import quantile_ms
 from bench.noop import Received
@@ -26,6 +28,7 @@ SHIPPED: Final = 200_000  # what the shipped configuration holds
 HALLS: Final = 64
 LIVE_RATE, LIVE_S = 5, 6.0
 PAIRS: Final = 5
+FLOODS: Final = 3
 
 
 class Drained(msgspec.Struct):
@@ -137,12 +140,43 @@ def run(options: Options, rest: list[str]) -> Report:
             sys.stderr.write(f"drain {turn}: {ours[-1].rate:,.0f}/s, no-op {theirs[-1].per_second:,.0f}/s\n")
     ours, theirs = ours[discard:], theirs[discard:]
     ratio = pairs.ratio_of([(one.rate, other.per_second) for one, other in zip(ours, theirs, strict=True)])
-    gates = [pairs.gate("drain.rate_vs_noop", ratio, 0.80), _live(ours), *runs.correctness("drain", bench.wrong)]
+    floods, wrong = _floods(options, min(given.held, HELD))
+    gates = [
+        pairs.gate("drain.rate_vs_noop", ratio, 0.80),
+        _live(ours),
+        _beside_quiet(floods["spread"]),
+        *runs.correctness("drain", bench.wrong + wrong),
+    ]
     extra: dict[str, Any] = {
+        "floods": {how: msgspec.to_builtins(found) for how, found in floods.items()},
         "load": {"digest": bench.digest, "held": given.held},
         "runs": [msgspec.to_builtins(pair) for pair in zip(ours, theirs, strict=True)],
     }
-    return Report("drain", gates, extra, [_row(pair) for pair in zip(ours, theirs, strict=True)], _labels(given.held))
+    rows = [_row(pair) for pair in zip(ours, theirs, strict=True)]
+    rows += [(f"flood, {how}", one.said(), "") for how, found in floods.items() for one in found]
+    return Report("drain", gates, extra, rows, _labels(given.held))
+
+
+def _floods(options: Options, events: int) -> tuple[dict[str, list[flood.Flooded]], Wrong]:
+    """As devices come back, and all of them in the same instant."""
+    number = options.pairs or (1 if options.quick else FLOODS)
+    quiet_s, spread_s = (2.0, 2.0) if options.quick else (flood.SPREAD_S, flood.SPREAD_S)
+    found: dict[str, list[flood.Flooded]] = {}
+    wrong = Wrong()
+    with runs.workplace() as place:
+        for how, spread in (("spread", spread_s), ("at once", 0.0)):
+            (place / how).mkdir()
+            bench = flood.Bench(place / how, events, options.seed, quiet_s, spread)
+            found[how] = [bench.run() for _ in range(number)]
+            wrong += bench.wrong
+            sys.stderr.write(f"flood, {how}: {found[how][-1].said()}\n")
+    return found, wrong
+
+
+def _beside_quiet(found: list[flood.Flooded]) -> Gate:
+    """Presses while the flood lasts against presses before it, of the same run."""
+    ratio = pairs.ratio_of([one.ratio for one in found])
+    return pairs.gate("drain.live_p99_vs_quiet", ratio, 3.0, at_least=False, spread_max=0.5)
 
 
 def _live(ours: list[Drained]) -> Gate:

@@ -34,6 +34,7 @@ class Asked(msgspec.Struct, frozen=True):
     seconds: float = 60.0
     watch: str = ""
     rest_s: float = 0.2  # between what comes before and the clock
+    name: str = "timed"  # of its connections; two at one broker need two
 
 
 class Generated(msgspec.Struct, frozen=True):
@@ -108,7 +109,7 @@ async def generate(asked: Asked) -> Generated:
     if before:
         await _send(asked, [[one[1] for one in lane] for lane in before], "before", 500)
         start_ns = max(start_ns, time.monotonic_ns() + int(asked.rest_s * 1e9))
-    lanes = await _connect(asked, [[one[1] for one in lane] for lane in timed], "timed", asked.unacked)
+    lanes = await _connect(asked, [[one[1] for one in lane] for lane in timed], asked.name, asked.unacked)
     schedule = Schedule(lanes, timed, watch, echo)
     since, cpu = time.monotonic(), time.process_time()
     start_ns = start_ns or time.monotonic_ns()
@@ -148,7 +149,7 @@ async def _start() -> int:
 
 async def _connect(asked: Asked, frames: list[list[bytes]], name: str, unacked: int) -> list[Lane]:
     address, loop = parse_url(asked.url), asyncio.get_running_loop()
-    lanes = [Lane(f"{name}-{at}", one, unacked) for at, one in enumerate(frames) if one or name == "timed"]
+    lanes = [Lane(f"{name}-{at}", one, unacked) for at, one in enumerate(frames) if one or name == asked.name]
     for lane in lanes:
         await loop.create_connection(lambda lane=lane: lane, address.host, address.port)  # type: ignore[misc]  # mypy cannot infer a bound default
         await lane.connected.wait()

@@ -59,6 +59,11 @@ def presses(found: Presses) -> Plan:
     return _planned(before, [list(map(tuple, lane)) for lane in found.timed])
 
 
+def timed(lanes: Sequence[Sequence[tuple[int, str, bytes]]]) -> Plan:
+    """At these times (ns after the start), a connection a lane."""
+    return _planned([], [[(due_ns, topic, payload, "", "") for due_ns, topic, payload in lane] for lane in lanes])
+
+
 def day(days: Sequence[Day], speed: int, connections: int) -> Plan:
     """A connection a hall, or more where the hall is large: then a device stays on its connection."""
     share = max(1, connections // len(days))

@@ -24,6 +24,7 @@ ABSOLUTE: Final = (
     "journal.loop_lag_p99_ms",
     "journal.wal_mb",
     "drain.live_p99_s",
+    "drain.live_p99_vs_quiet",
     "soak.rss_growth_per_hour",
 )
 SAME: Final = ("cpu", "cores", "quota", "memory_mb", "kernel", "python", "sqlite", "broker")

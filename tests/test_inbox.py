@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from workers.inbox import PROBE, Received
+from workers.inbox import BATCH_BYTES, PROBE, Received
 from workers.ports import Input
 
 
@@ -31,6 +31,20 @@ def test_batches_are_cut_and_nothing_is_lost() -> None:
         return [[one.payload for one in batch] async for batch in inbox]
 
     assert asyncio.run(scenario()) == [[b"1", b"2", b"3"], [b"4", b"5", b"6"], [b"7"]]
+
+
+def test_a_batch_is_cut_by_its_bytes_too() -> None:
+    """An array counts as what it holds: a fold of all of them at once would hold the loop for a second."""
+
+    async def scenario() -> list[int]:
+        inbox, _ = an_inbox(1000)
+        for size in (BATCH_BYTES + 1, BATCH_BYTES // 2, BATCH_BYTES // 2, 1, 0):
+            inbox.inputs.append(Input("jh/v1/h1/k1/event", b"x" * size, 0, False))
+            inbox.ids.append(1)
+        inbox.close()
+        return [len(batch) async for batch in inbox]
+
+    assert asyncio.run(scenario()) == [1, 2, 2]
 
 
 def test_what_gathered_meanwhile_is_one_batch_and_a_waiting_reader_is_woken() -> None:

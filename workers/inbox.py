@@ -6,10 +6,12 @@ read ─▶ inputs, ids ─▶ a batch: whatever gathered, ≤ batch_max ─▶ 
 from asyncio import AbstractEventLoop, Future, get_running_loop
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
+from itertools import islice
 from typing import Final
 
 from workers.ports import Input
 
+BATCH_BYTES: Final = 256 * 1024  # an array is one input and up to 64 events: no turn of the loop folds 64,000 of them
 PROBE: Final = "jh/v1/_core/_link/event"  # the link to itself: acknowledged in its turn, shown to nobody
 
 
@@ -103,8 +105,17 @@ class Received(AsyncIterator[Sequence[Input]]):
         finally:
             self._waiter = None
 
+    def _cut(self) -> int:
+        """How many go into the next batch: at most so many, and so many bytes; one at least."""
+        room = BATCH_BYTES
+        for at, one in enumerate(islice(self.inputs, self._batch_max)):
+            room -= len(one.payload)
+            if room < 0:
+                return max(1, at)
+        return self._batch_max
+
     def _hand_out(self) -> Sequence[Input]:
-        batch, ids, cut = self.inputs, self.ids, self._batch_max
+        batch, ids, cut = self.inputs, self.ids, self._cut()
         if len(batch) <= cut:
             self.inputs, self.ids = [], []
         else:
