@@ -10,6 +10,8 @@ from tests.scripted import ObservedLink, Peer, ScriptedBroker, play, running, se
 from workers.inbox import PROBE
 from workers.link import Link, subscriptions
 from workers.link_states import State
+from workers.outbox import MqttOutbox
+from workers.ports import Outgoing
 
 MARKER = "jh/v1/h1/k1/ack"
 
@@ -311,6 +313,36 @@ def test_no_more_is_in_flight_than_the_server_takes() -> None:
                 assert not link.publish(MARKER, b"", False, None)
                 peer.send(mqtt5.PubAckPacket(first.packet_id))
                 assert (await peer.expect(mqtt5.PublishPacket)).duplicate
+
+    play(scenario)
+
+
+def test_a_broker_that_confirms_slowly_holds_back_who_emits_and_loses_nothing() -> None:
+    """One PUBACK at a time: the window bounds what flies, the queue what waits; what comes in is taken meanwhile."""
+
+    async def scenario() -> None:
+        async with session(send_max=16) as (link, peer, _):
+            outbox, got, most = MqttOutbox(link, queue_max=40), list[int](), [0]
+
+            async def slow_broker() -> None:
+                while len(got) < 500:
+                    packet = await peer.expect(mqtt5.PublishPacket, topic=MARKER)
+                    got.append(int(packet.payload))
+                    most[0] = max(most[0], len(link._flights))
+                    await asyncio.sleep(0)
+                    peer.send(mqtt5.PubAckPacket(packet.packet_id))
+
+            broker = asyncio.create_task(slow_broker())
+            for start in range(0, 500, 50):
+                await outbox.emit([Outgoing(MARKER, b"%d" % n) for n in range(start, start + 50)])
+                assert len(outbox._queue) < 40, "emit has waited"
+            await broker
+            assert got == list(range(500)) and most[0] <= 16 and await outbox.flush(5)
+            peer.publish(1)
+            (batch,) = await take(link, 1)
+            await link.settle(batch)
+            assert await peer.acked(1) == [1] and link.stats.sessions == 1
+            outbox.close()
 
     play(scenario)
 
