@@ -63,6 +63,7 @@ def _called(state: HallState, fact: Fact, effects: Effects, cause: Cause | None)
 def _recalled(state: HallState, fact: Fact, effects: Effects, cause: Cause | None) -> None:
     assert isinstance(fact, TicketRecalled)
     effects.counters[fact.counter] = None
+    effects.board = True
     number = state.tickets[fact.ticket].number
     _say(state, fact.call, fact.ticket, number, fact.counter, effects)
 

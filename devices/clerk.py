@@ -160,6 +160,7 @@ class Unit:
         self.device = self._new(MemoryOutbox())
         self.up = False
         self.on_body: Callable[[bytes], None] | None = None
+        self.on_shown: Callable[[Shown], None] | None = None
         self.obey: Callable[[Device], Awaitable[None]] | None = None
         self.on_new: Callable[[Device], None] | None = None
 
@@ -185,6 +186,8 @@ class Unit:
         self.floor.last_screen = time.monotonic()
         if self.on_body is not None:
             self.on_body(self.body)
+        if self.on_shown is not None:
+            self.on_shown(shown)
 
     async def live(self) -> None:
         """On until the hall is over, with its faults."""

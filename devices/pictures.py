@@ -7,7 +7,7 @@ from msgspec import Struct
 from core.counter import Counter, CounterState
 from core.device import Device, DeviceState
 from core.evaluation import EvaluationState
-from core.policy import MINUTE_MS
+from core.policy import MINUTE_MS, CounterPart
 from core.state import HallState
 from core.why import Language, Why, sentence
 
@@ -59,11 +59,12 @@ class EvaluatorPicture(Struct, frozen=True, tag_field="type", tag="evaluator"):
 
 
 class Line(Struct, frozen=True, array_like=True):
-    """One call on a board: call, number, counter."""
+    """One call on a board: call, number, counter, and how often it was called, so that a recall is seen, too."""
 
     call: int
     number: str
     counter: int
+    times: int = 1
 
 
 class BoardPicture(Struct, frozen=True, tag_field="type", tag="board"):
@@ -86,7 +87,7 @@ Picture = CounterPicture | CallerPicture | EvaluatorPicture | BoardPicture | Kio
 def draw(state: HallState, device: Device) -> Picture | None:
     """The picture of one device; None if its kind shows nothing."""
     if device.kind == "board":
-        return board(state)
+        return board(state, device.zone)
     if device.kind in ("kiosk", "self_service"):
         return kiosk(state)
     counter = state.counters.get(device.counter)
@@ -157,9 +158,23 @@ def waiting_by_service(state: HallState) -> list[tuple[str, int]]:
     ]
 
 
-def board(state: HallState) -> BoardPicture:
-    """The hall board."""
-    return BoardPicture([Line(*call) for call in state.last_calls], waiting_by_service(state))
+def board(state: HallState, zone: str = "") -> BoardPicture:
+    """The hall board; in a zone: the calls to its counters, and who waits there or anywhere."""
+    parts, services = state.rules.counters, state.rules.services
+    lines = [Line(*call, times=times(state, call[0])) for call in state.last_calls if _stands_in(parts, call[2], zone)]
+    rows = [row for row in waiting_by_service(state) if services[row[0]][1].zone in ("", zone) or not zone]
+    return BoardPicture(lines, rows)
+
+
+def times(state: HallState, call: int) -> int:
+    """How often a call was called."""
+    ticket = state.tickets.get(state.calls.get(call, 0))
+    return 1 + (ticket.recalls if ticket is not None and ticket.call == call else 0)
+
+
+def _stands_in(parts: dict[int, CounterPart], no: int, zone: str) -> bool:
+    part = parts.get(no)
+    return not zone or (part is not None and part.zone == zone)
 
 
 def kiosk(state: HallState) -> KioskPicture:

@@ -34,10 +34,12 @@ from core.policy import (
     parse,
 )
 from devices import wire
+from devices.board import Board
 from devices.clerk import HASTE, Clerk, Faults, Floor, Unit
+from devices.client import Device
 from devices.flight import Timing, wall_ms
 from devices.people import Habits
-from devices.pictures import BoardPicture, EvaluatorPicture
+from devices.pictures import EvaluatorPicture
 from devices.visitors import Door
 from devices.voice import VoiceBox
 
@@ -48,7 +50,6 @@ SPEAKING_MS: Final = 2_000
 ZONE: Final = "w1"
 COUNT_GAP_MS: Final = 10_000  # a people counter says a change, at most so often
 _EVALUATOR: Final = msgspec.json.Decoder(EvaluatorPicture)
-_BOARD: Final = msgspec.json.Decoder(BoardPicture)
 USUAL: Final = Faults()
 
 
@@ -102,7 +103,8 @@ class Simulator:
             case "evaluator":
                 unit.on_body = partial(self._ask, unit)
             case "board":
-                unit.on_body = partial(self._show, unit)
+                self._hang(unit, unit.device)
+                unit.on_new = partial(self._hang, unit)
             case "voice":
                 unit.obey = lambda device: VoiceBox(device, self._play).obey()
 
@@ -197,13 +199,11 @@ class Simulator:
         if person.presses_twice:
             self._in(person.rating_ms + 300, partial(unit.post, rate))
 
-    def _show(self, unit: Unit, body: bytes) -> None:
-        """A board reports the calls that are new on it."""
-        last = self._shown_call.get(unit.part.id, 0)
-        for line in _BOARD.decode(body).calls:
-            if line.call > last:
-                self._shown_call[unit.part.id] = line.call
-                unit.post(c.ReportCall(call=line.call, medium="board"))
+    def _hang(self, unit: Unit, device: Device) -> None:
+        """A board after it was switched on: reports the calls on it."""
+        board = Board(device, lambda picture, fresh, stale: None)
+        unit.on_shown = board.show
+        unit.obey = lambda _: board.watch()
 
     async def _play(self, order: wire.VoiceSay) -> None:
         """A sentence."""

@@ -7,6 +7,7 @@ from core import commands as c
 from core.device import Device, DeviceState
 from core.facts import PolicyChanged
 from core.hall import Hall
+from core.policy import ZonePart
 from core.state import restored
 from devices.pictures import (
     BoardPicture,
@@ -99,6 +100,33 @@ def test_the_board_shows_the_last_calls_and_who_waits() -> None:
     assert shown(hall, "board-1") == BoardPicture(
         [Line(1, "A001", 1), Line(2, "A002", 2)], [("si", 0), ("tax", 1), ("id", 0)]
     )
+
+
+def test_a_recall_is_seen_on_the_board() -> None:
+    """Not everybody hears the voice."""
+    hall = opened(calling={"recall_gap_s": 0, "max_recalls": 2})
+    for counter, service in ((1, "si"), (3, "id")):
+        hall.take(service)
+        hall.call(counter)
+    hall.ask(c.RecallTicket(1))
+    hall.ask(c.RecallTicket(1))
+    assert shown(hall, "board-1").calls == [Line(1, "A001", 1, 3), Line(2, "C001", 3, 1)]
+    hall.ask(c.HoldTicket(1, "papers"))
+    hall.ask(c.ResumeTicket(1))
+    assert shown(hall, "board-1").calls[-1] == Line(3, "A001", 1, 1), "another call begins anew"
+
+
+def test_a_board_in_a_zone_shows_the_calls_there_and_who_waits_there_or_anywhere() -> None:
+    services = (msgspec.structs.replace(POLICY.services[2], zone="w2"), *POLICY.services[:2])
+    zones = (ZonePart("w1"), ZonePart("w2"))
+    boards = tuple(msgspec.structs.replace(POLICY.devices[-1], id=f"board-{zone}", zone=zone) for zone in ("w1", "w2"))
+    hall = opened(services=services, zones=zones, devices=(*POLICY.devices, *boards))
+    for counter, service in ((1, "si"), (2, "tax"), (3, "id")):
+        hall.take(service)
+        hall.call(counter)
+    assert shown(hall, "board-w1") == BoardPicture([Line(2, "B001", 2)], [("si", 0), ("tax", 0)])
+    assert shown(hall, "board-w2") == BoardPicture([], [("id", 0), ("si", 0), ("tax", 0)])
+    assert len(shown(hall, "board-1").calls) == 3
 
 
 def test_a_kiosk_shows_places_left() -> None:

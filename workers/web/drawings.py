@@ -174,9 +174,7 @@ def board(state: HallState, zone: str) -> Board:
     for call, number, counter in state.last_calls:
         part = parts.get(counter)
         if not zone or (part is not None and part.zone == zone):
-            ticket = state.tickets.get(state.calls.get(call, 0))
-            times = 1 + (ticket.recalls if ticket is not None else 0)
-            calls.append(Call(call, number, counter, label(part, counter), times))
+            calls.append(Call(call, number, counter, label(part, counter), pictures.times(state, call)))
     return Board(state.hall, zone, state.day_is_open, calls[-LINES:], rows(state, zone))
 
 
