@@ -89,7 +89,6 @@ def test_what_is_new_is_called_out_once_a_recall_again_and_what_it_found_at_its_
             wall.shows(1, at, BoardPicture(calls, []))
         assert [fresh for _, fresh, _ in wall.drawn] == [[], [second], [], [Line(2, "A002", 2, 2)], []]
         wall.board.show(Shown(9, 9, 0, msgspec.Raw(b"{}")))
-        )
         assert len(wall.drawn) == len(steps), "a picture of another kind changes nothing"
 
     asyncio.run(scenario())
