@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 
 from tests.test_recovery import NOW_MS, a_journal, change, rows, start
-from workers import salvage
+from tests.test_rotation import filled
+from workers import archive, recovery, salvage
 from workers.ports import JournalDamaged, Missing, Part
 from workers.verify import verify
 
@@ -22,8 +23,9 @@ def harm(path: Path, text: bytes) -> None:
     path.write_bytes(content)
 
 
-def lines(directory: Path) -> list[int]:
-    return [json.loads(line)["seq"] for line in (directory / "salvaged.jsonl").read_text().splitlines()]
+def lines(directory: Path, month: str = "2026-11") -> list[int]:
+    text = (directory / f"salvaged-{month}.jsonl").read_text()
+    return [json.loads(line)["seq"] for line in text.splitlines()]
 
 
 def heads(directory: Path) -> dict[str, int]:
@@ -109,6 +111,67 @@ def test_without_any_good_state_the_lines_are_all_there_is(tmp_path: Path) -> No
     with pytest.raises(JournalDamaged, match="no run of whole batches"):
         asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
     assert len(lines(tmp_path / "new")) == 99
+
+
+@pytest.fixture
+def three(tmp_path: Path) -> Path:
+    """Two archived months, 33 and 5 rows, and one in use, with 2."""
+
+    async def scenario() -> None:
+        async with start(tmp_path / "data") as journal:
+            await filled(journal)
+            await journal.rotate("2026-12")
+            await journal.append([Part("a", 30, rows(30, 5))])
+            await journal.save("a", 35, b"state")
+            await journal.rotate("2027-01")
+            await journal.append([Part("a", 35, rows(35, 2))])
+
+    asyncio.run(scenario())
+    archive.archive(tmp_path / "data")
+    return tmp_path / "data"
+
+
+def spoil(three: Path, month: str, statement: str) -> None:
+    path = next(one for one in recovery.files(three) if month in one.name)
+    path.chmod(0o644)
+    change(path, statement)
+    path.chmod(0o444)
+
+
+def test_good_months_before_a_damaged_newest_one_come_along(three: Path, tmp_path: Path) -> None:
+    change(three / "journal-2027-01.db", "UPDATE journal SET dseq = 9 WHERE seq = 40")
+    done = asyncio.run(salvage.salvage(three, tmp_path / "new", NOW_MS))
+    assert done.copied == ["journal-2026-11.db", "journal-2026-12.db"] and done.lines == ["journal-2027-01.db"]
+    assert (done.rows, done.kept_last, done.acknowledged) == (40, 38, 40)
+    assert verify(tmp_path / "new") == []
+    assert len(recovery.files(tmp_path / "new")) == 3 and heads(tmp_path / "new") == {"a": 36, "b": 4}
+
+
+@pytest.mark.parametrize("month", ["2026-11", "2026-12"])
+def test_of_a_damaged_older_month_the_lines_are_read_and_the_journal_goes_on(
+    three: Path, tmp_path: Path, month: str
+) -> None:
+    """Only what leads up to the newest month without a gap is copied; of what lies before the gap there are lines."""
+    first = month == "2026-11"
+    spoil(three, month, f"DELETE FROM journal WHERE seq = {5 if first else 35}")
+    done = asyncio.run(salvage.salvage(three, tmp_path / "new", NOW_MS))
+    lost = 5 if first else 35
+    assert [(one.first, one.last, one.why) for one in done.lost] == [(lost, lost, "missing")]
+    assert done.copied == (["journal-2026-12.db"] if first else [])
+    assert (done.rows, done.lost_rows) == (39, 1)
+    everywhere = [seq for name in done.lines for seq in lines(tmp_path / "new", name[8:15])]
+    assert sorted(everywhere) == [seq for seq in range(1, 41) if seq != lost and not (first and 34 <= seq <= 38)]
+    assert verify(tmp_path / "new") == []
+    assert heads(tmp_path / "new") == {"a": 38, "b": 4}
+
+
+def test_a_month_that_is_no_file_any_more_is_named_and_costs_no_other(three: Path, tmp_path: Path) -> None:
+    path = recovery.files(three)[0]
+    path.chmod(0o644)
+    path.write_bytes(b"x" * 8192)
+    done = asyncio.run(salvage.salvage(three, tmp_path / "new", NOW_MS))
+    assert any("journal-2026-11.db" in one.why or "unreadable" in one.why for one in done.lost)
+    assert done.copied == ["journal-2026-12.db"] and verify(tmp_path / "new") == []
 
 
 def test_only_an_empty_directory_is_written_to(tmp_path: Path) -> None:

@@ -100,12 +100,14 @@ def export(
 
 @journal.command()
 def salvage(data: Data, to: Annotated[Path, typer.Option(help="a new directory")], as_json: AsJson = False) -> None:
-    """Read what is left of a damaged month into a new directory that can be started from; list what is lost."""
+    """Read what is left of damaged months into a new directory that can be started from; list what is lost."""
     from workers import salvage as salvaging
 
     async def task() -> None:
         done = await salvaging.salvage(data, to, utc_ms())
         text = [f"rows {one.first}–{one.last}: {one.why}" for one in done.lost]
+        text += [f"{name}: whole, copied" for name in done.copied]
+        text += [f"{name}: read line by line" for name in done.lines]
         text.append(f"{done.rows} rows read, {done.lost_rows} lost; {done.to} goes on behind row {done.kept_last}")
         show(done, as_json, "\n".join(text))
 

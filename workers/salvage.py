@@ -1,10 +1,12 @@
-"""workers/salvage.py: what can still be read of a damaged month, by ranges of 16 rows, into a journal that starts.
+"""workers/salvage.py: what can still be read of damaged months, by ranges of 16 rows, into a journal that starts.
 
-`salvaged.jsonl` gets every row that can be read, `lost.json` names the others. The new journal holds one run of whole
-batches: the newest that begins no later than a good state of every hall. What lies behind its end is in the lines only.
+The newest month: `salvaged-….jsonl` gets every row that can be read, `lost.json` names the others. The new journal has
+one run of whole batches: the newest that begins no later than a good state of every hall. What lies behind its end is
+in the lines only. Older months: the good ones that lead up to that run are copied, of all others lines are written.
 Nothing is repaired: a loss that a person accepts becomes a fact.
 """
 
+import shutil
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
@@ -17,6 +19,7 @@ from workers import backup, chain, engine, export, mark, recovery, rotation
 from workers.chain import Head, Item, Seal
 from workers.engine import Connection
 from workers.ports import Missing, Row
+from workers.verify import verify_file
 from workers.writer import INSERT_ROW
 
 LEAST: Final = 16
@@ -46,6 +49,8 @@ class Salvaged(msgspec.Struct):
     kept_last: int
     acknowledged: int
     lost: list[Range]
+    copied: list[str] = []
+    lines: list[str] = []
 
 
 class Found(NamedTuple):
@@ -61,7 +66,7 @@ class Found(NamedTuple):
 
 
 async def salvage(directory: Path, to: Path, now_ms: int) -> Salvaged:
-    """Read what is left of the newest month. JournalDamaged when no state can be gone on from; the lines are there."""
+    """Read what is left of all months. JournalDamaged when no state can be gone on from; the lines are there."""
     done = extract(directory, to, now_ms)
     await backup.tell(to, JournalRestored("salvage", done.kept_last, done.acknowledged), now_ms)
     return done
@@ -76,17 +81,74 @@ def extract(directory: Path, to: Path, now_ms: int) -> Salvaged:
         raise Missing(f"{to} is not empty")
     to.mkdir(parents=True, exist_ok=True)
     known = mark.newest(directory / mark.NAME)
-    with closing(engine.reader(path)) as db:
-        found = read(db, known.seq if known else 0)
-    good, lost = whole_batches(found)
-    write_lines(to, found, lost)
+    *older, _ = recovery.files(directory)
+    found, good, lost = examined(path, to, known.seq if known else 0)
+    said, places = Salvaged(1, str(to), 0, 0, 0, 0, known.seq if known else 0, []), list[Path]()
+    for month in older:
+        if verify_file(month):
+            lost = take_lines(month, to, said) + lost
+            places = []  # what lies before a gap cannot lead up to anything
+        else:
+            places.append(month)
+    write_lost(to, lost)
     start, last, states = best_run(found, good, path)
     rebuild(to / path.name, found, good, start, last, states)
     settle(to / path.name, known, now_ms)
-    return Salvaged(
-        1, str(to), len(found.rows), sum(one.last - one.first + 1 for one in found.lost), start + 1, last,
-        known.seq if known else last, lost,
-    )  # fmt: skip
+    leading = places if start == origin(found).seq else []
+    for month in older:
+        if month in leading:
+            copy(month, directory, to, said)
+        elif not verify_file(month):
+            take_lines(month, to, said)
+    return msgspec.structs.replace(
+        said,
+        rows=said.rows + len(found.rows),
+        lost_rows=said.lost_rows + lost_rows(found),
+        kept_first=start + 1,
+        kept_last=last,
+        acknowledged=known.seq if known else last,
+        lost=lost,
+        lines=[*said.lines, path.name],
+    )
+
+
+def examined(path: Path, to: Path, acknowledged: int) -> tuple[Found, dict[int, Stored], list[Range]]:
+    """What is left of a month, its whole batches, and what is lost; its lines are written."""
+    with closing(engine.reader(path)) as db:
+        found = read(db, acknowledged)
+    good, lost = whole_batches(found)
+    write_lines(to / f"{path.stem.replace('journal', 'salvaged')}.jsonl", found)
+    return found, good, lost
+
+
+def take_lines(path: Path, to: Path, said: Salvaged) -> list[Range]:
+    """Of an older month, whole or not, that cannot be gone on from; what is lost of it."""
+    try:
+        found, _, lost = examined(path, to, 0)
+    except engine.DatabaseError as error:
+        return [Range(0, 0, f"{path.name}: unreadable ({engine.error_name(error)})")]
+    said.rows += len(found.rows)
+    said.lost_rows += lost_rows(found)
+    said.lines.append(path.name)
+    return lost
+
+
+def lost_rows(found: Found) -> int:
+    """How many could not be read, or are not there."""
+    return sum(one.last - one.first + 1 for one in found.lost)
+
+
+def copy(path: Path, directory: Path, to: Path, said: Salvaged) -> None:
+    """A good month, with its manifest where it has one, in the same place of the new directory."""
+    place = to / path.relative_to(directory)
+    place.parent.mkdir(exist_ok=True)
+    with closing(engine.reader(path)) as db:
+        rows = int(db.execute("SELECT count(*) FROM journal").fetchone()[0])
+    for file in (path, path.with_suffix(".json"), recovery.wal_of(path)):
+        if file.exists():
+            shutil.copy2(file, place.with_name(file.name))
+    said.rows += rows
+    said.copied.append(path.name)
 
 
 def read(db: Connection, acknowledged: int) -> Found:
@@ -186,11 +248,15 @@ def item(found: Found, row: Stored) -> Item:
     return words[hall], n, Row(at_ms, kind, v, words[device], words[boot], dseq, payload)
 
 
-def write_lines(to: Path, found: Found, lost: list[Range]) -> None:
-    """Every row that was read, doubtful or not, and the list of what is lost."""
+def write_lines(to: Path, found: Found) -> None:
+    """Every row that was read, doubtful or not."""
     words = [*found.words, *[""] * (max((max(row[1], row[6], row[7]) for row in found.rows.values()), default=0) + 1)]
-    with export.lines(to / "salvaged.jsonl") as take:
+    with export.lines(to) as take:
         take([export.line(words, row) for row in found.rows.values()])
+
+
+def write_lost(to: Path, lost: list[Range]) -> None:
+    """What is lost or doubtful, of all months."""
     (to / "lost.json").write_bytes(msgspec.json.format(msgspec.json.encode(lost)) + b"\n")
 
 
