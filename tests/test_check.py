@@ -2,9 +2,12 @@
 
 import asyncio
 import json
+import os
 import socket
+import time
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from bench.rush import hall_policy
@@ -13,6 +16,7 @@ from tests.brokers import RunningBroker
 from tests.processes import run_cli
 from workers import check, owner
 from workers.settings import BrokerSection, HallsSection, JournalSection, Settings, WebSection
+from workers.web.access import new_token
 
 
 def chosen(place: Path, *, url: str = "", listen: str = "127.0.0.1:0") -> Settings:
@@ -42,6 +46,57 @@ def test_a_broker_that_answers_and_one_that_does_not(iotcore_broker: RunningBrok
     iotcore_broker.stop()
     gone = looked(chosen(tmp_path, url=iotcore_broker.url), offline=False)["broker"]
     assert not gone.ok and iotcore_broker.url in gone.found and gone.todo
+
+
+def test_a_broker_that_keeps_few_in_flight_is_named(mosquitto_broker: RunningBroker, tmp_path: Path) -> None:
+    settings = chosen(tmp_path, url=mosquitto_broker.url)
+    found = looked(settings, offline=False)["broker"]
+    assert found.ok and found.todo == ""
+    assert check.narrow(20, settings) and not check.narrow(1000, settings)
+    few = msgspec.structs.replace(settings.broker, receive_maximum=100)
+    assert not check.narrow(100, msgspec.structs.replace(settings, broker=few)), "the embedded one is asked for no more"
+
+
+def test_the_size_of_the_metrics_is_reckoned_before(tmp_path: Path) -> None:
+    settings = chosen(tmp_path)
+    found = looked(settings)["series"]
+    assert found.ok and "level full" in found.found and not found.todo
+    for at in range(2, 6):
+        (tmp_path / "halls" / f"h{at}.json").write_text(document(hall_policy(f"h{at}")), "utf-8")
+    found = looked(settings)["series"]
+    assert found.ok and "level full" not in found.found and "series_budget" in found.todo
+
+
+def test_tokens_that_let_nobody_in_or_that_others_read(tmp_path: Path) -> None:
+    assert "jiaohao token add" in looked(chosen(tmp_path))["tokens"].todo
+    assert not looked(chosen(tmp_path, listen="0.0.0.0:0"))["tokens"].ok
+    file = tmp_path / "tokens.toml"
+    file.write_text(new_token("clerk", ("h1",))[1])
+    file.chmod(0o600)
+    settings = msgspec.structs.replace(chosen(tmp_path), web=WebSection(listen="127.0.0.1:0", tokens_file=str(file)))
+    assert looked(settings)["tokens"].found == "1 (clerk)"
+    (tmp_path / "data" / "web.key").write_text("k" * 64)
+    (tmp_path / "data" / "web.key").chmod(0o644)
+    found = looked(settings)["tokens"]
+    assert not found.ok and "web.key" in found.found and "chmod 600" in found.todo
+
+
+def test_a_clock_behind_the_journal_is_a_finding(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "journal-2026-11.db").touch()
+    assert check.clock(data).ok
+    later = time.time() + 3600
+    os.utime(data / "journal-2026-11.db", (later, later))
+    found = check.clock(data)
+    assert not found.ok and "behind the last write" in found.found and "NTP" in found.todo
+
+
+def test_too_little_room_says_how_much_is_needed(tmp_path: Path) -> None:
+    settings = chosen(tmp_path)
+    much = msgspec.structs.replace(settings.journal, min_free_mb=1 << 30)
+    found = looked(msgspec.structs.replace(settings, journal=much))["free"]
+    assert not found.ok and str((1 << 30) + much.ballast_mb) in found.todo
 
 
 def test_a_mistake_in_a_hall_file_is_named_with_file_and_path(tmp_path: Path) -> None:

@@ -25,6 +25,7 @@ from core.policy import Policy
 from core.state import HallState
 from workers import collector, engine, erasure, fold, logs, renewal, settings, trail
 from workers.canary import Canary
+from workers.check import narrow
 from workers.clock import Clock, LagMeter, utc_ms
 from workers.dispatcher import Dispatcher
 from workers.door import Door
@@ -297,6 +298,8 @@ class App:
 
     def _live(self, session_present: bool) -> None:
         self.log.info(logs.LINK_CONNECTED, session_present=session_present)
+        if narrow(self.link.stats.granted, self.settings):
+            self.log.warning(logs.LINK_NARROW, granted=self.link.stats.granted, batch=self.settings.journal.batch_max)
         self.notify.ready(f"{len(self.halls)} halls, connected")
         first = self.link.stats.sessions == 1
         self.dispatcher.repaint(sync=first or not session_present)

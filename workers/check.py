@@ -20,17 +20,22 @@ import msgspec
 
 from workers import engine, owner, settings
 from workers.clock import utc_ms
+from workers.collector import detail_of, estimate
+from workers.counts import kinds_of
 from workers.link import Link
 from workers.link_settings import LinkSettings
+from workers.metrics import FULL
 from workers.ports import Missing
+from workers.proofs import key_of
 from workers.recovery import newest_file
+from workers.renewal import grants
 from workers.settings import Settings, SettingsError
 
 PROBES: Final = 50
 PROBE_BYTES: Final = 4096
 SLOW_SYNC_S: Final = 0.05
-MIN_FREE_MB: Final = 512
 CONNECT_S: Final = 6.0
+AHEAD_S: Final = 60.0
 FIRST_YEAR_S: Final = 1_760_000_000  # a clock before this program was written is wrong
 
 
@@ -54,7 +59,8 @@ class Checked(msgspec.Struct):
 async def look(chosen: Settings, *, offline: bool) -> list[Finding]:
     """Every look in order; each stands for itself."""
     directory = Path(chosen.journal.dir)
-    found = [halls(chosen), sqlite(), *await asyncio.to_thread(disk, directory), clock(), names(), port(chosen)]
+    known = [halls(chosen), series(chosen), tokens(chosen), sqlite(), *await asyncio.to_thread(disk, directory, chosen)]
+    found = [*known, clock(directory), names(), port(chosen)]
     return found if offline else [*found, await broker(chosen)]
 
 
@@ -69,6 +75,36 @@ def halls(chosen: Settings) -> Finding:
     return Finding("halls", True, ", ".join(f"{one.hall.id} v{one.version}" for one in found))
 
 
+def series(chosen: Settings) -> Finding:
+    """How large the page of metrics will be, and at which level."""
+    try:
+        found = settings.hall_files(chosen.halls.dir)
+    except SettingsError:
+        return Finding("series", True, "unknown without hall files")
+    services, kinds = sum(len(one.services) for one in found), sum(len(kinds_of(one)) for one in found)
+    budget = chosen.metrics.series_budget
+    level = detail_of(chosen.metrics.detail, budget, len(found), services, kinds)
+    todo = "" if level == FULL else f"raise metrics.series_budget to see every service of {len(found)} halls"
+    count = estimate(level, len(found), services, kinds)
+    return Finding("series", True, f"at most {count} of {budget}, level {level}", todo)
+
+
+def tokens(chosen: Settings) -> Finding:
+    """Whom the pages let in, and the key that signs ratings and cookies."""
+    try:
+        found = grants(chosen.web)
+        file = Path(chosen.web.key_file) if chosen.web.key_file else Path(chosen.journal.dir) / "web.key"
+        if file.exists():
+            key_of(file)
+    except SettingsError as error:
+        return Finding("tokens", False, str(error), "make them by `jiaohao token add`; chmod 600")
+    except (OSError, ValueError) as error:
+        return Finding("tokens", False, f"web.key_file: {error}", "chmod 600 it, or restore it from the backup")
+    roles = ", ".join(sorted({one.role for one in found}))
+    todo = "" if found else "nobody can log in: `jiaohao token add`, then web.tokens_file"
+    return Finding("tokens", True, f"{len(found)} ({roles})" if found else "none", todo)
+
+
 def sqlite() -> Finding:
     """The engine's version against the known mistakes."""
     text = ".".join(map(str, engine.sqlite_version()))
@@ -80,7 +116,7 @@ def sqlite() -> Finding:
     return Finding("sqlite", True, f"{text}{' (WAL-reset mistake, avoided here)' if todo else ''}", todo)
 
 
-def disk(directory: Path) -> list[Finding]:
+def disk(directory: Path, chosen: Settings) -> list[Finding]:
     """Writable, not on the network, free space, sync time, nobody else's."""
     try:
         directory.mkdir(parents=True, exist_ok=True)
@@ -88,11 +124,11 @@ def disk(directory: Path) -> list[Finding]:
         seconds = sync_seconds(directory)
     except (OSError, Missing) as error:
         return [Finding("data", False, str(error), f"give this user write access to {directory} on a local disk")]
-    free_mb = shutil.disk_usage(directory).free >> 20
+    free_mb, least = shutil.disk_usage(directory).free >> 20, chosen.journal.min_free_mb + chosen.journal.ballast_mb
     middle, worst = seconds[len(seconds) // 2], seconds[-1]
     return [
         Finding("data", True, f"{directory} is writable"),
-        Finding("free", free_mb >= MIN_FREE_MB, f"{free_mb} MB free", "" if free_mb >= MIN_FREE_MB else "free some"),
+        Finding("free", free_mb >= least, f"{free_mb} MB free", "" if free_mb >= least else f"{least} MB are needed"),
         Finding(
             "sync",
             True,
@@ -129,11 +165,15 @@ def lock(directory: Path) -> Finding:
     return Finding("owner", True, f"free; journal {path.name}" if path else "free; no journal yet")
 
 
-def clock() -> Finding:
-    """A clock that is far behind stamps everything wrong."""
-    now = time.time()
+def clock(directory: Path) -> Finding:
+    """A clock that is far behind stamps everything wrong: behind this program, or behind the journal's last write."""
+    now, path = time.time(), newest_file(directory)
     text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
-    return Finding("clock", now > FIRST_YEAR_S, text, "" if now > FIRST_YEAR_S else "set the clock, switch NTP on")
+    written = path.stat().st_mtime if path else 0.0
+    if written > now + AHEAD_S:
+        text += f", {written - now:.0f} s behind the last write of {path}"
+    ok = now > FIRST_YEAR_S and written <= now + AHEAD_S
+    return Finding("clock", ok, text, "" if ok else "set the clock, switch NTP on")
 
 
 def names() -> Finding:
@@ -182,15 +222,25 @@ async def broker(chosen: Settings) -> Finding:
         )
     except (ValueError, OSError, SettingsError) as error:
         return Finding("broker", False, str(error), "correct the section broker")
-    return await _session(link, live, told, part.url)
+    return await _session(link, live, told, chosen)
 
 
-async def _session(link: Link, live: asyncio.Event, told: list[str], url: str) -> Finding:
+def narrow(granted: int, chosen: Settings) -> bool:
+    """Whether the broker keeps fewer messages in flight than a commit may hold: then commits stay small."""
+    return granted < min(chosen.journal.batch_max, chosen.broker.receive_maximum)
+
+
+async def _session(link: Link, live: asyncio.Event, told: list[str], chosen: Settings) -> Finding:
+    url, batch = chosen.broker.url, chosen.journal.batch_max
     running = asyncio.create_task(link.run())
     try:
         async with asyncio.timeout(CONNECT_S):
             await live.wait()
-        found = Finding("broker", True, f"{url}: session and subscription granted")
+        granted, text = link.stats.granted, f"{url}: session and subscription granted"
+        todo = (
+            f"max_inflight_messages is {granted}, a commit holds {batch}: raise it" if narrow(granted, chosen) else ""
+        )
+        found = Finding("broker", True, text, todo)
     except TimeoutError:
         why = told[-1] if told else link.stats.last_error or "no answer"
         found = Finding("broker", False, f"{url}: {why}", "is it running, and are these the right credentials?")

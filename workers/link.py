@@ -202,7 +202,8 @@ class Link(Connection):
         """Live: what has no PUBACK goes out again, then everything new."""
         self._heard = asyncio.get_running_loop().time()
         self._forbidden = False
-        self._flights.window = min(self.settings.send_max, self._connack.receive_max)
+        self.stats.granted = self._connack.receive_max
+        self._flights.window = min(self.settings.send_max, self.stats.granted)
         self._fly_again()
         self._keep_alive()
         self._probe()

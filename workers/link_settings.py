@@ -40,6 +40,7 @@ class LinkStats:
         "bytes_out",
         "connected",
         "dropped",
+        "granted",
         "last_error",
         "messages_in",
         "messages_out",
@@ -58,7 +59,7 @@ class LinkStats:
     def __init__(self) -> None:
         self.messages_in = self.messages_out = self.bytes_in = self.bytes_out = 0
         self.sessions = self.session_lost = self.refused = self.protocol_errors = 0  # refused: by CONNACK or SUBACK
-        self.broker_dropped = 0  # as the broker says
+        self.broker_dropped = self.granted = 0  # as the broker says; granted: of ours unacknowledged at once
         self.redelivered = self.puback_failures = self.dropped = self.unacked = 0
         self.unpromised = 0  # at QoS 0
         self.connected = self.paused = False

@@ -19,6 +19,7 @@ RECOVERED: Final = "recovery.done"
 SNAPSHOT_SKIPPED: Final = "snapshot.skipped"
 LINK_CONNECTED: Final = "link.connected"
 LINK_DOWN: Final = "link.down"
+LINK_NARROW: Final = "link.narrow"  # the broker keeps fewer messages in flight than a commit holds
 JOURNAL_RETRY: Final = "journal.retry"
 JOURNAL_RECOVERED: Final = "journal.recovered"
 MONTH_CLOSED: Final = "journal.month_closed"
