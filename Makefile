@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: simulate setup demo test check check-static slow bench lock format other-python
+.PHONY: simulate setup demo test check check-static slow bench lock format other-python pictures
 
 setup: .venv/.complete
 
@@ -43,6 +43,10 @@ check-static: setup
 	$(BIN)/lint-imports
 
 check: check-static test
+
+# Every page and dashboard into deploy/pictures; wants prometheus, chromium and axe-core (see .ci/run).
+pictures: setup
+	$(BIN)/python -m tests.pictures
 
 bench: setup
 	$(BIN)/python -m bench all

@@ -1,6 +1,7 @@
 """deploy/grafana: dashboards are current, name only what exists, and show something of a real hall."""
 
 import asyncio
+import html
 import json
 import math
 import re
@@ -17,7 +18,7 @@ import msgspec
 import pytest
 
 from core.policy import Policy, ZonePart
-from deploy.grafana import build
+from deploy.grafana import build, preview
 from devices import people
 from devices.simulator import Simulator, example_policy
 from tests.brokers import RunningBroker
@@ -76,6 +77,7 @@ def test_the_six_dashboards_are_told_apart() -> None:
     for board in BOARDS.values():
         panels = board["panels"]
         assert len({panel["id"] for panel in panels}) == len({panel["title"] for panel in panels}) == len(panels)
+        assert all(panel["gridPos"]["x"] + panel["gridPos"]["w"] <= 24 for panel in panels), "none hangs over the edge"
         assert {panel["datasource"]["uid"] for panel in panels} == {"${datasource}"}, "none is nailed to one server"
 
 
@@ -184,6 +186,37 @@ def watched(tmp_path: Path, iotcore_broker: RunningBroker) -> Iterator[tuple[Pro
             prometheus.stop()
 
 
+def drawn(url: str) -> None:
+    """The preview draws every dashboard from the same answers, and finds something for every panel."""
+    ask = preview.Prometheus(url, SECONDS, 1.0, VARIABLES)
+    for name, board in preview.boards().items():
+        text, empty = preview.page(board, ask, preview.NOTE)
+        assert empty == [] and "no data" not in text, name
+        assert all(html.escape(panel["title"]) in text for panel in board["panels"]) and "not by Grafana" in text
+
+
+def test_the_preview_says_what_is_empty_and_reads_units_as_people_do() -> None:
+    board = BOARDS["jiaohao-hall"]
+    text, empty = preview.page(board, lambda query, instant: [], preview.NOTE)
+    assert empty == [panel["title"] for panel in board["panels"]] and text.count("no data") == len(empty)
+    said = [
+        preview.shown(value, unit) for value, unit in ((0.25, "percentunit"), (0.004, "s"), (-1950, "s"), (90, "s"))
+    ]
+    assert said == ["25 %", "4 ms", "-32.5 min", "90 s"]
+    assert preview.shown(1 << 20, "bytes") == "1 MiB" and preview.shown(2500, "short") == "2.5 k"
+    assert preview.shown(3, "h") == "3 h" and preview.shown(math.inf, "s") == "—"
+
+
+def test_the_pictures_are_small_and_there_is_one_of_each_dashboard_and_page() -> None:
+    pictures = Path(preview.__file__).parent.parent / "pictures"
+    wanted = {*BOARDS, "board", "console", "pad", "rating", "guide", "ops", "cases", "login"}
+    assert {path.stem for path in pictures.glob("*.png")} == wanted
+    assert all(path.stat().st_size <= 150_000 for path in pictures.iterdir())
+    for readme in ("README.md", "README.zh-CN.md"):
+        text = (pictures.parent.parent / readme).read_text("utf-8")
+        assert all(f"deploy/pictures/{name}.png" in text for name in wanted) and "preview.py" in text
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(180)
 def test_every_panel_and_variable_shows_something(
@@ -211,6 +244,7 @@ def test_every_panel_and_variable_shows_something(
 
     asyncio.run(scenario())
     assert waiting == {}
+    drawn(prometheus.url)
     for where, series, label in variables():
         values = prometheus.get(f"label/{label}/values", **{"match[]": substituted(series)})
         assert values and "" not in values, where

@@ -212,6 +212,7 @@ def test_pages_load_soon_in_a_full_hall(browser: Browser, tmp_path: Path) -> Non
             (CONSOLE, "clerk", "#rows li"),
             ("/guide", "guide", "#services tr"),
             ("/ops", "operator", "#counters tr"),
+            ("/cases", "operator", "#cases tr"),
         ):
             with visiting(browser, hall, viewport=BIG) as visitor:
                 page = visitor.open(path, role)

@@ -263,20 +263,20 @@ RATINGS: Final = Board(
             ((grown("evaluations", S, "level", "1h"), "level {{level}}"),),
         ),
         Panel(
-            "Good share, of how many 好评率及样本",
+            "Good share 好评率",
             SERIES,
-            "short",
+            "percentunit",
             (
                 (
                     f'sum by (hall) (increase(jiaohao_evaluations_total{{{H},level=~"3|4|5"}}[1d]))'
                     f" / (jiaohao:rated:num1d{{{H}}} > 0)",
                     "{{hall}} share 好评率",
                 ),
-                (f"jiaohao:rated:num1d{{{H}}}", "{{hall}} of 样本"),
                 (f"jiaohao:bad:ratio1d{{{H}}}", "{{hall}} bad 差评率"),
             ),
-            "Active ratings of a day; never without their number.",
+            "Active ratings of a day; their number stands beside it.",
         ),
+        Panel("Of how many 样本数", SERIES, "short", ((f"jiaohao:rated:num1d{{{H}}}", "{{hall}}"),)),
         Panel("Who rates 评价率", SERIES, "percentunit", ((f"jiaohao:rated:ratio1d{{{H}}}", "{{hall}}"),)),
         Panel(
             "Asked, silent, defaulted per hour 已提示/未评/默认",

@@ -26,7 +26,6 @@ GAUGES: Final = (
     "counters_open",
     "devices_offline",
     "cases_overdue",
-    "last_fact_timestamp_seconds",
 )
 DEVICES: Final = Board(
     "jiaohao-devices",
@@ -88,7 +87,7 @@ DEVICES: Final = Board(
             "Orders to devices per hour 指令",
             SERIES,
             "short",
-            ((grown("down", H, "kind, result", "1h"), "{{kind}} {{result}}"),),
+            ((grown("down", H, "result", "1h"), "{{result}}"),),
         ),
         Panel(
             "Clock held back 时钟回拨",
@@ -222,10 +221,10 @@ DISPATCHER: Final = Board(
             SERIES,
             "h",
             tuple(
-                (f"(time() - jiaohao_{what}_timestamp_seconds{{{I}}}) / 3600", what)
+                (f"clamp_max((time() - jiaohao_{what}_timestamp_seconds{{{I}}}) / 3600, 100)", what)
                 for what in ("backup", "verify", "snapshot")
             ),
-            "Enormous: never yet.",
+            "100: longer ago, or never yet.",
             limit=26,
         ),
         Panel(
@@ -269,10 +268,10 @@ DISPATCHER: Final = Board(
         Panel(
             "Cost of being watched 监控开销",
             SERIES,
-            "s",
+            "short",
             (
-                (f"jiaohao_scrape_seconds{{{I}}}", "read"),
-                (f"scrape_duration_seconds{{{I}}}", "scrape"),
+                (f"jiaohao_scrape_seconds{{{I}}}", "read, s"),
+                (f"scrape_duration_seconds{{{I}}}", "scrape, s"),
                 (f"jiaohao_metrics_series{{{I}}} / 1000", "thousand series"),
                 (f"jiaohao_metrics_detail{{{I}}} == 1", "detail {{level}}"),
             ),
@@ -302,11 +301,15 @@ FLEET: Final = Board(
             (("sum(jiaohao_hall_open)", "open"), ("count(jiaohao_hall_open)", "of")),
         ),
         Panel("People waiting 等候总人数", STAT, "short", (("sum(jiaohao_hall_waiting)", "waiting"),)),
+        Panel("Counters open 开放窗口", SERIES, "short", (("sum by (hall) (jiaohao_hall_counters_open)", "{{hall}}"),)),
         Panel(
             "Halls 大厅一览",
             TABLE,
             "short",
-            tuple((f"sum by (hall) (jiaohao_hall_{name})", name) for name in GAUGES),
+            (
+                *((f"sum by (hall) (jiaohao_hall_{name})", name) for name in GAUGES),
+                ("time() - max by (hall) (jiaohao_hall_last_fact_timestamp_seconds)", "silent_seconds"),
+            ),
             wide=True,
         ),
         Panel(
@@ -347,7 +350,6 @@ FLEET: Final = Board(
             (("sum by (hall) (jiaohao_hall_cases_overdue)", "{{hall}}"),),
             limit=1,
         ),
-        Panel("Counters open 开放窗口", SERIES, "short", (("sum by (hall) (jiaohao_hall_counters_open)", "{{hall}}"),)),
         Panel(
             "Facts per second 事实",
             SERIES,
