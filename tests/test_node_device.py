@@ -113,5 +113,5 @@ def test_it_passes_the_kit(kind: str) -> None:
             return await examine(wish, node)
 
     report = asyncio.run(run())
-    wanted = {case: SKIPPED if case in ("C11", "C14") else PASSED for case in CASES}
+    wanted = {case: SKIPPED if case in ("C11", "C14", "C21", "C22") else PASSED for case in CASES}
     assert {one.case: one.result for one in report.cases} == wanted, conformance.text(report)

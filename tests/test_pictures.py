@@ -114,6 +114,8 @@ def test_a_recall_is_seen_on_the_board() -> None:
     hall.ask(c.HoldTicket(1, "papers"))
     hall.ask(c.ResumeTicket(1))
     assert shown(hall, "board-1").calls[-1] == Line(3, "A001", 1, 1), "another call begins anew"
+    hall.ask(c.RecallTicket(1))
+    assert [line.times for line in shown(hall, "board-1").calls] == [1, 1, 2], "and is no recall of the first"
 
 
 def test_a_board_in_a_zone_shows_the_calls_there_and_who_waits_there_or_anywhere() -> None:

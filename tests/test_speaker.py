@@ -226,13 +226,26 @@ def test_who_has_come_is_not_called_any_more() -> None:
     assert [one for one in s.speaker.messages(effects) if not one.retain] == []
 
 
-def test_a_recall_is_another_order_for_the_same_call() -> None:
+def test_of_two_calls_of_a_counter_only_the_one_that_stands_is_spoken() -> None:
+    s = with_voices()
+    s.driven.take()
+    s.driven.take()
+    s.driven.call()
+    effects = s.driven.hall.take_effects()
+    s.driven.ask(c.MissTicket(1))
+    s.driven.call()
+    assert not [one for one in s.speaker.messages(effects) if not one.retain]
+    assert s.orders()["voice-"]["body"]["number"] == "A002"
+
+
+def test_a_recall_is_another_order_for_the_same_call_and_is_seen_on_the_board() -> None:
     s = with_voices()
     s.driven.take()
     s.driven.call()
     first = s.orders()["voice-"]
     s.driven.at_ms += MIN
     s.driven.ask(c.RecallTicket(1))
+    assert s.driven.hall.effects.board
     again = s.orders()["voice-"]
     assert again["id"] > first["id"] and again["body"] == first["body"]
 

@@ -143,10 +143,13 @@ def test_a_recall_renews_the_time_of_what_waits() -> None:
 def test_what_is_late_is_not_said_and_reported_so_at_its_coming_and_at_its_turn() -> None:
     async def scenario(room: Room) -> None:
         room.now_ms = 1_000
-        room.order(1, until_ms=999)
         room.order(2)
-        room.order(3, until_ms=2_000)
         await eventually(lambda: room.said)
+        room.order(1, until_ms=999)
+        await eventually(lambda: room.reports == [(1, False)])
+        assert room.speaking == ["w1"], "before its turn"
+        room.order(3, until_ms=2_000)
+        await eventually(lambda: room.orders.empty())
         room.now_ms = 2_001
         await room.goes_on(1)
         await eventually(lambda: len(room.reports) == 3)

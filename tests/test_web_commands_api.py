@@ -152,6 +152,26 @@ def test_a_guide_takes_moves_and_changes_the_class_for_somebody() -> None:
     with_site(scenario, driven)
 
 
+def test_a_guide_sends_part_of_a_queue_elsewhere_counts_people_and_calls_help() -> None:
+    driven = Driven(WITH_GUIDE)
+    driven.sign_on()
+    for _ in range(3):
+        driven.take("si")
+
+    async def scenario(around: Around) -> None:
+        for body in (
+            {"type": "queue.divert", "from_service": "si", "to_service": "tax", "count": 2, "why": "guide"},
+            {"type": "zone.count", "zone": "w1", "people": 12},
+            {"type": "device.call_help", "device": "kiosk-1"},
+        ):
+            assert (await around.say("guide", "guide-1", body))["ok"]["type"] == "done"
+        found = json.loads((await around.get("/api/v1/ticket?hall=h1&number=A003", "guide"))[1])
+        assert found["service"] == "tax"
+        assert around.driven.state.zone_people == {"w1": 12}
+
+    with_site(scenario, driven)
+
+
 def test_the_series_is_for_whoever_looks_after_the_hall() -> None:
     async def scenario(around: Around) -> None:
         around.site.ring.sample({HALL: around.driven.state})
