@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.crowds import NOWHERE, POLICY
+from tests.processes import run_cli, write_halls
 from workers import owner
 from workers.journal import SqliteJournal
 from workers.ports import Missing
@@ -52,6 +54,15 @@ def test_halls_are_locked_one_by_one(tmp_path: Path) -> None:
         owner.take(tmp_path, "h2.lock", what="hall h2")
     one.release()
     two.release()
+
+
+def test_a_process_ends_with_4_when_another_has_one_of_its_halls_though_their_data_lie_apart(tmp_path: Path) -> None:
+    halls, locks = write_halls(tmp_path / "halls", [POLICY]), tmp_path / "locks"
+    held = owner.take(locks, f"hall-{POLICY.hall.id}.lock", what="hall")
+    asked = ("serve", "--data", tmp_path / "data", "--halls", halls, "--broker", NOWHERE, "--listen", "127.0.0.1:0")
+    done = run_cli(*asked, "--log=json", JIAOHAO_JOURNAL__LOCKS_DIR=str(locks))
+    held.release()
+    assert done.returncode == 4 and f"hall {POLICY.hall.id} in use by process {os.getpid()}\n" in done.stderr
 
 
 def test_a_place_that_cannot_be_a_directory_is_missing(tmp_path: Path) -> None:

@@ -5,11 +5,13 @@ from typing import Protocol
 
 import pytest
 
+from tests.ports_memory import MemoryInbox, MemoryLeases, MemoryOutbox
 from workers import ports
 from workers.journal import SqliteJournal
 from workers.link import Link
 from workers.memory_journal import MemoryJournal
 from workers.outbox import MqttOutbox
+from workers.owner import FlockOwner
 
 
 @pytest.mark.parametrize(
@@ -21,6 +23,10 @@ from workers.outbox import MqttOutbox
         (ports.Journal, MemoryJournal),
         (ports.Snapshots, SqliteJournal),
         (ports.Snapshots, MemoryJournal),
+        (ports.Ownership, FlockOwner),
+        (ports.Inbox, MemoryInbox),
+        (ports.Outbox, MemoryOutbox),
+        (ports.Ownership, MemoryLeases),
     ],
 )
 def test_who_stands_there_has_every_method_with_its_arguments(port: type, stands_there: type) -> None:
@@ -40,7 +46,7 @@ def test_ports_are_protocols_and_what_passes_through_them_is_data() -> None:
     }
     protocols = {name for name, one in kinds.items() if Protocol in one.__mro__}
     failures = {name for name, one in kinds.items() if issubclass(one, Exception)}
-    assert protocols == {"Journal", "Snapshots", "Inbox", "Outbox"}
+    assert protocols == {"Journal", "Snapshots", "Inbox", "Outbox", "Ownership"}
     assert failures == {"Fenced", "JournalDamaged", "Missing"}
     assert all(issubclass(kinds[name], tuple) for name in kinds.keys() - protocols - failures)
 

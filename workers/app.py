@@ -38,6 +38,7 @@ from workers.notes import Notes
 from workers.notify import notifier
 from workers.opening import Options
 from workers.outbox import MqttOutbox
+from workers.owner import FlockOwner
 from workers.proofs import Proofs, key_of
 from workers.samples import Sources
 from workers.settings import Settings, SettingsError
@@ -67,6 +68,7 @@ class App:
         self._held = False
         self._rounds_at = 0.0
         self._recovery = (0.0, 0)
+        self.owner = FlockOwner(None, ())
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; everything acknowledged is then in the journal. Failures propagate."""
@@ -76,10 +78,19 @@ class App:
         self.journal = await SqliteJournal.open(directory, now_ms=utc_ms, options=self._options())
         try:
             await self._recover(policies)
+            await self._own()
             await self._serve(policies)
         finally:
             await self.journal.close()
+            self.owner.release()
             self.log.info(logs.STOP)
+
+    async def _own(self) -> None:
+        """Before anything is subscribed. Taken when another process has one of our halls."""
+        shared = self.settings.journal.locks_dir
+        self.owner = FlockOwner(Path(shared) if shared else None, list(self.halls))
+        mine = {change.hall async for change in self.owner.changes()}
+        assert mine == self.halls.keys(), "one machine: all at once"
 
     def _options(self) -> Options:
         chosen = self.settings.journal
@@ -219,6 +230,7 @@ class App:
         broker = self.settings.broker
         return LinkSettings(
             url=broker.url,
+            halls=tuple(self.halls) if self.settings.journal.locks_dir else (),
             client_id=broker.client_id,
             username=broker.username or None,
             password=settings.secret(broker.password_file, "broker.password_file"),

@@ -5,11 +5,11 @@ A flock goes with the process, also after kill -9. It needs a local file system:
 
 import fcntl
 import os
-from collections.abc import Iterable
+from collections.abc import AsyncIterator, Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-from workers.ports import Missing
+from workers.ports import Acquired, Lost, Missing
 
 NAME: Final = "jiaohao.lock"
 MOUNTS: Final = Path("/proc/self/mounts")
@@ -51,6 +51,33 @@ def take(directory: Path, name: str = NAME, *, what: str = "data directory") -> 
     os.ftruncate(fd, 0)
     os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
     return Owner(fd)
+
+
+class FlockOwner:
+    """The `Ownership` of one machine: all halls at once, and never lost. `directory` is shared by all its dispatchers;
+    None where one alone serves every hall: then the lock of its data directory is enough. One descriptor a hall."""
+
+    def __init__(self, directory: Path | None, halls: Sequence[str]) -> None:
+        self._directory, self._halls = directory, tuple(halls)
+        self._held: list[Owner] = []
+
+    async def changes(self) -> AsyncIterator[Acquired | Lost]:
+        """Taken when another process has one of them; then we have none."""
+        try:
+            if self._directory is not None:
+                for hall in self._halls:
+                    self._held.append(take(self._directory, f"hall-{hall}.lock", what=f"hall {hall}"))
+        except BaseException:
+            self.release()
+            raise
+        for hall in self._halls:
+            yield Acquired(hall)
+
+    def release(self) -> None:
+        """Idempotent."""
+        held, self._held = self._held, []
+        for one in held:
+            one.release()
 
 
 def refuse_network(directory: Path) -> None:

@@ -119,3 +119,22 @@ class Outbox(Protocol):
     """What the outside hears. Idempotent: ids are positions of facts. Waits when its bound is reached."""
 
     async def emit(self, messages: Sequence[Outgoing]) -> None: ...
+
+
+class Acquired(NamedTuple):
+    """From now on this hall is ours: fold it, paint it, then take its inputs."""
+
+    hall: str
+
+
+class Lost(NamedTuple):
+    """Another has it, or may: nothing more of this hall is fetched, settled or emitted; its state is dropped."""
+
+    hall: str
+
+
+class Ownership(Protocol):
+    """Whose halls are whose, told as it changes, a hall's changes by turns. Ends when nothing will change any more. It
+    only saves work: what makes a second writer harmless is the comparison in `append`."""
+
+    def changes(self) -> AsyncIterator[Acquired | Lost]: ...

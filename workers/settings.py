@@ -51,9 +51,13 @@ class BrokerSection(Section, frozen=True):
 
 
 class JournalSection(Section, frozen=True):
-    """The journal. `synchronous` is FULL and not a setting. `ballast_mb` is given up when the disk is full."""
+    """The journal. `synchronous` is FULL and not a setting. `ballast_mb` is given up when the disk is full.
+
+    `locks_dir`: shared by several dispatchers of one machine; each then locks its halls there and subscribes to no
+    others."""
 
     dir: str = "data"
+    locks_dir: str = ""
     batch_max: Annotated[int, Meta(ge=1, le=2000)] = 1000
     checkpoint_wal_mb: Positive = 16
     snapshot_every: Positive = 200_000
