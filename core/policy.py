@@ -318,6 +318,12 @@ def _references(policy: Policy) -> list[str]:
         for i, d in enumerate(policy.devices)
         if d.counter and d.counter not in counters
     ]
+    zones = {zone.code for zone in policy.zones}
+    found += [
+        f"unknown zone {d.zone!r} - at $.devices[{i}].zone"
+        for i, d in enumerate(policy.devices)
+        if d.kind == "sensor" and d.zone and d.zone not in zones
+    ]
     found += [
         f"unknown class {code!r} - at $.services[{i}].classes"
         for i, s in enumerate(policy.services)

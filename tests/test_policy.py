@@ -51,6 +51,10 @@ BROKEN: dict[str, tuple[dict[str, Any], str]] = {
         {"devices": (KIOSK, but(POLICY.devices[2], counter=9))},
         "unknown counter 9 - at $.devices[1].counter",
     ),
+    "a people counter in no zone of the hall": (
+        {"devices": (KIOSK, but(KIOSK, id="sensor-1", kind="sensor", offline_prefix="", zone="w9"))},
+        "unknown zone 'w9' - at $.devices[1].zone",
+    ),
     "a class that is none": (
         {"services": (but(SI, classes=("vip",)), TAX, IDENTITY)},
         "unknown class 'vip' - at $.services[0].classes",
