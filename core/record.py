@@ -60,7 +60,7 @@ class Forms:
         if decoder is None:
             raise UnknownFact(f"fact kind {kind} v{v}: newer program needed")
         fact, body, actor = decoder.decode(payload)
-        while (step := self._upcasters.get((kind, v))) is not None:
+        while self._upcasters and (step := self._upcasters.get((kind, v))) is not None:
             fact, v = step.lift(fact), v + 1
         return fact, body, actor
 

@@ -1,6 +1,5 @@
 """workers/fold.py: from a journal back to halls: newest snapshot, then every fact after it, by `evolve` alone."""
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
 from core import record
@@ -9,6 +8,7 @@ from core.hall import Hall
 from core.state import HallState, restored
 from workers.journal import SqliteJournal
 from workers.ports import JournalDamaged, Row
+from workers.views import Touched
 
 
 class Folded(NamedTuple):
@@ -19,12 +19,28 @@ class Folded(NamedTuple):
     skipped: list[str]
 
 
+class _Folding(NamedTuple):
+    """A hall on its way back, and what each of its facts asks for. `mark`: up to here it was heard outside."""
+
+    hall: Hall
+    state: HallState
+    mark: int
+    touched: Touched
+
+    @classmethod
+    def of(cls, hall: Hall, journal: SqliteJournal) -> "_Folding":
+        """Of the journal that is read."""
+        state = hall.state
+        return cls(hall, state, journal.marks().get(state.hall, 0), journal.views.of(state))
+
+
 def apply(hall: Hall, n: int, row: Row, *, speaks: bool = False) -> Fact:
     """Fold one stored fact and return it; `speaks` also collects what the outside must hear of it."""
     assert n == hall.state.n + 1, f"{hall.state.hall}: fact {n} after {hall.state.n}"
-    fact, body, _ = record.decode(row.kind, row.v, row.payload)
-    cause = Cause(row.device, row.boot, row.dseq, body) if row.device else None
-    hall.evolve(fact, row.at_ms, cause)
+    at_ms, kind, v, device, boot, seq, payload = row
+    fact, body, _ = record.decode(kind, v, payload)
+    cause = Cause(device, boot, seq, body) if device else None
+    hall.evolve(fact, at_ms, cause)
     if speaks:
         hall.react(fact, cause)
     return fact
@@ -37,16 +53,18 @@ async def recover(journal: SqliteJournal) -> Folded:
     """
     start = await journal.start()
     halls = {name: Hall(restored(found.data)) for name, found in start.snapshots.items()}
-    marks: Mapping[str, int] = journal.marks()
-    facts = 0
+    folds = {name: _Folding.of(hall, journal) for name, hall in halls.items()}
+    seq, pictured, facts = start.after, journal.views.proj_seq, 0
     async for block in journal.replay_all(start.after):
-        for name, n, row in block:
-            hall = halls.get(name)
-            if hall is None:
+        for seq, (name, n, row) in enumerate(block, seq + 1):  # noqa: B007 - it goes on in the next block
+            one = folds.get(name)
+            if one is None:
                 hall = halls[name] = Hall(HallState(name))
-            if n > hall.state.n:
-                fact = apply(hall, n, row, speaks=n > marks.get(name, 0))
-                journal.views.of(hall.state).note(fact, row.at_ms)
+                one = folds[name] = _Folding.of(hall, journal)
+            if n > one.state.n:
+                fact = apply(one.hall, n, row, speaks=n > one.mark)
+                if seq > pictured:  # the rows of what came before are written
+                    one.touched.note(fact, row.at_ms)
                 facts += 1
     for name, head in journal.heads().items():
         if name in halls and halls[name].state.n != head:

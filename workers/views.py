@@ -187,7 +187,10 @@ class Views:
 
     def of(self, state: HallState) -> Touched:
         """Where the records of a hall are noted."""
-        return self._halls.setdefault(state.hall, Touched(state))
+        found = self._halls.get(state.hall)
+        if found is None:
+            found = self._halls[state.hall] = Touched(state)
+        return found
 
     @property
     def sweeping(self) -> bool:
