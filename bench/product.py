@@ -284,6 +284,7 @@ async def run(setup: Setup) -> Done:
     """Open, recover, serve, report."""
     journal = await SqliteJournal.open(Path(setup.data), now_ms=lambda: time.time_ns() // 1_000_000)
     try:
+        gc.set_threshold(*COLLECT_AFTER)
         folded = await fold.recover(journal)
         policies, bookings = _policies(setup)
         names = [one.hall.id for one in policies]
@@ -293,7 +294,6 @@ async def run(setup: Setup) -> Done:
             process.load(policies, bookings)
         gc.collect()
         gc.freeze()
-        gc.set_threshold(*COLLECT_AFTER)
         await process.run()
         return process.report(folded.facts)
     finally:

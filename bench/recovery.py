@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Final
 
 from bench.pairs import PAIRS, Gate, Options, Report, Subject, compare, gate, ratio_of
+from bench.product import COLLECT_AFTER
 from bench.rush import Rush, hall_policy
 from core import commands as c
 from core import policy
@@ -40,6 +41,7 @@ def run(options: Options, rest: list[str]) -> Report:
     pairs = options.pairs or (2 if options.quick else PAIRS)
     with tempfile.TemporaryDirectory() as name:
         path, facts, _ = asyncio.run(build(Path(name), count, options.seed))
+        gc.set_threshold(*COLLECT_AFTER)  # as the process has it, for both sides
         gc.collect()
         gc.freeze()
         ratio = compare(recovered(Path(name), facts), fetched(path, facts), pairs=pairs)

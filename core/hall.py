@@ -294,15 +294,16 @@ class Hall:
         answer = DONE if make is None else make(fact)
         if type(answer) is RefusedAnswer and answer.reason in NEVER_SETTLES:
             return
-        state = self.state
-        windows = state.windows.get(cause.device)
+        state, (device, boot, seq, body) = self.state, cause
+        windows = state.windows.get(device)
         if windows is None:
-            windows = state.windows[cause.device] = DeviceWindows()
-        given_up = windows.settle(cause.boot, cause.seq, cause.body, answer)
+            windows = state.windows[device] = DeviceWindows()
+        window = windows.boots.get(boot)
+        given_up = (windows.open(boot) if window is None else window).settle(seq, body, answer)
         if given_up:
             state.given_up += given_up
         if type(fact) is t.TicketTaken and not fact.offline:
-            taker = state.devices.get(cause.device)
+            taker = state.devices.get(device)
             if taker is not None:
                 taker.last_take_ms = state.at_ms
                 taker.last_service = state.rules.services[fact.service][0]

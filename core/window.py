@@ -147,13 +147,11 @@ class DeviceWindows(Struct, array_like=True):
             return window.judge(seq, body)
         return RefusedAnswer(Refusal.BOOT_RETIRED) if boot in self.retired else None
 
-    def settle(self, boot: str, seq: int, body: int, answer: Answer) -> int:
-        """As `Window.settle`; opens the window of a new boot."""
-        window = self.boots.get(boot)
-        if window is None:
-            window = self.boots[boot] = Window()
-            if len(self.boots) > BOOTS:
-                oldest = next(iter(self.boots))
-                del self.boots[oldest]
-                self.retired = [*self.retired, oldest][-RETIRED:]
-        return window.settle(seq, body, answer)
+    def open(self, boot: str) -> Window:
+        """The window of a boot never seen; the oldest beyond the last 4 is retired."""
+        window = self.boots[boot] = Window()
+        if len(self.boots) > BOOTS:
+            oldest = next(iter(self.boots))
+            del self.boots[oldest]
+            self.retired = [*self.retired, oldest][-RETIRED:]
+        return window

@@ -143,7 +143,7 @@ def test_boots_have_windows_of_their_own_and_the_oldest_is_retired() -> None:
     windows = DeviceWindows()
     for boot in range(BOOTS + 1):
         assert windows.judge(f"boot{boot}", 1, 7) is None
-        windows.settle(f"boot{boot}", 1, 7, DONE)
+        windows.open(f"boot{boot}").settle(1, 7, DONE)
     assert list(windows.boots) == ["boot1", "boot2", "boot3", "boot4"]
     assert windows.judge("boot0", 2, 7) == RefusedAnswer(Refusal.BOOT_RETIRED)
     assert windows.judge("boot1", 2, 7) is None
@@ -152,7 +152,7 @@ def test_boots_have_windows_of_their_own_and_the_oldest_is_retired() -> None:
 def test_only_the_last_64_retired_boots_are_known() -> None:
     windows = DeviceWindows()
     for boot in range(RETIRED + BOOTS + 1):
-        windows.settle(f"boot{boot}", 1, 7, DONE)
+        windows.open(f"boot{boot}").settle(1, 7, DONE)
     assert len(windows.retired) == RETIRED
     assert windows.judge("boot0", 2, 7) is None
     assert windows.judge("boot1", 2, 7) == RefusedAnswer(Refusal.BOOT_RETIRED)

@@ -1,6 +1,6 @@
 """workers/fold.py: from a journal back to halls: newest snapshot, then every fact after it, by `evolve` alone."""
 
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from core import record
 from core.fact import Cause, Fact
@@ -9,6 +9,8 @@ from core.state import HallState, restored
 from workers.journal import SqliteJournal
 from workers.ports import JournalDamaged, Row
 from workers.views import Touched
+
+_new: Final = tuple.__new__  # a cause for each fact: the class's own call costs more than the tuple
 
 
 class Folded(NamedTuple):
@@ -39,7 +41,7 @@ def apply(hall: Hall, n: int, row: Row, *, speaks: bool = False) -> Fact:
     assert n == hall.state.n + 1, f"{hall.state.hall}: fact {n} after {hall.state.n}"
     at_ms, kind, v, device, boot, seq, payload = row
     fact, body, _ = record.decode(kind, v, payload)
-    cause = Cause(device, boot, seq, body) if device else None
+    cause = _new(Cause, (device, boot, seq, body)) if device else None
     hall.evolve(fact, at_ms, cause)
     if speaks:
         hall.react(fact, cause)
@@ -56,15 +58,17 @@ async def recover(journal: SqliteJournal) -> Folded:
     folds = {name: _Folding.of(hall, journal) for name, hall in halls.items()}
     seq, pictured, facts = start.after, journal.views.proj_seq, 0
     async for block in journal.replay_all(start.after):
-        for seq, (name, n, row) in enumerate(block, seq + 1):  # noqa: B007 - it goes on in the next block
+        for name, n, row in block:
+            seq += 1
             one = folds.get(name)
             if one is None:
                 hall = halls[name] = Hall(HallState(name))
                 one = folds[name] = _Folding.of(hall, journal)
-            if n > one.state.n:
-                fact = apply(one.hall, n, row, speaks=n > one.mark)
+            hall, state, mark, touched = one
+            if n > state.n:
+                fact = apply(hall, n, row, speaks=n > mark)
                 if seq > pictured:  # the rows of what came before are written
-                    one.touched.note(fact, row.at_ms)
+                    touched.note(fact, row.at_ms)
                 facts += 1
     for name, head in journal.heads().items():
         if name in halls and halls[name].state.n != head:
