@@ -1,7 +1,7 @@
 """tests/pictures.py: `make pictures`: every page and every dashboard over simulated halls, into deploy/pictures.
 
 Pages as a browser shows them. Dashboards as deploy/grafana/preview.py draws them from their JSON and the answers of a
-real Prometheus: Grafana has no part in it. PNG with 64 colours, so that a picture is small.
+real Prometheus: Grafana has no part in it. PNG with few colours, so that a picture is small.
 """
 
 import asyncio
@@ -27,14 +27,14 @@ from workers.demonstration import _clock
 
 PICTURES = Path(__file__).resolve().parent.parent / "deploy" / "pictures"
 SECONDS, STEP_S, SPEED = 150.0, 1.0, 60
-COLOURS = 64
+COLOURS = (64, 32, 16)  # the first that makes it small enough
 LARGEST = 150_000
 
 
-def small(png: bytes) -> bytes:
-    """The picture with its 64 commonest colours; each other one becomes the nearest of them."""
+def small(png: bytes, colours: int) -> bytes:
+    """The picture with its commonest colours; each other one becomes the nearest of them."""
     width, height, pixels = _decoded(png)
-    common = [colour for colour, _ in Counter(pixels).most_common(COLOURS)]
+    common = [colour for colour, _ in Counter(pixels).most_common(colours)]
     index = {colour: at for at, colour in enumerate(common)}
     for colour in set(pixels) - index.keys():
         index[colour] = min(range(len(common)), key=lambda at: _far(colour, common[at]))
@@ -95,7 +95,11 @@ def _paeth(left: int, up: int, corner: int) -> int:
 
 def keep(page: Page, name: str, *, whole: bool = True) -> None:
     """A picture into deploy/pictures."""
-    found = small(page.screenshot(full_page=whole))
+    shot = page.screenshot(full_page=whole)
+    for colours in COLOURS:
+        found = small(shot, colours)
+        if len(found) <= LARGEST:
+            break
     (PICTURES / f"{name}.png").write_bytes(found)
     print(f"{name}.png {len(found) // 1000} kB", "TOO LARGE" if len(found) > LARGEST else "", flush=True)
 

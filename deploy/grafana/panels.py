@@ -267,11 +267,7 @@ RATINGS: Final = Board(
             SERIES,
             "percentunit",
             (
-                (
-                    f'sum by (hall) (increase(jiaohao_evaluations_total{{{H},level=~"3|4|5"}}[1d]))'
-                    f" / (jiaohao:rated:num1d{{{H}}} > 0)",
-                    "{{hall}} share 好评率",
-                ),
+                (f"1 - jiaohao:bad:ratio1d{{{H}}}", "{{hall}} share 好评率"),
                 (f"jiaohao:bad:ratio1d{{{H}}}", "{{hall}} bad 差评率"),
             ),
             "Active ratings of a day; their number stands beside it.",
