@@ -60,7 +60,8 @@ LAG: Final = re.compile(r'^jiaohao_loop_lag_seconds_(?:bucket\{le="([^"]+)"\}|(s
 
 def visit(rng: Random, hall: int, call: int, at_ms: int, device: str) -> Iterator[tuple[int, Fact]]:
     """One person: taken, called, served, asked, rated. Clerk, counter and device belong together."""
-    clerk, service = rng.randrange(CLERKS // HALLS), f"s{rng.randrange(10)}"
+    clerk = rng.randrange(CLERKS // HALLS)
+    service = f"s{(clerk + rng.randrange(3)) % 10}"
     wait_ms, handling_ms = rng.randrange(30 * 60_000), 60_000 + rng.randrange(10 * 60_000)
     staff, department = f"u{hall}-{clerk}", f"d{clerk % 8}"
     yield at_ms, t.TicketTaken(call, f"A{call % 1000:03}", 0, service, "ordinary", at_ms, 3)

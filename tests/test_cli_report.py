@@ -18,10 +18,19 @@ from tests.halls import POLICY, opened
 from tests.test_replays import stored
 from tests.test_report import lively
 from workers.cli import app
+from workers.cli_report import NICE
 from workers.records import RecordLine
 from workers.report import Line
 
 RUN = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def niced(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """A report gives way to the dispatcher; the tests do not."""
+    told: list[int] = []
+    monkeypatch.setattr("os.nice", told.append)
+    return told
 
 
 @pytest.fixture(scope="module")
@@ -35,9 +44,10 @@ def said(data: Path, *more: str) -> str:
     return found.stdout
 
 
-def test_a_table_shows_shares_with_their_numbers(data: Path) -> None:
+def test_a_table_shows_shares_with_their_numbers(data: Path, niced: list[int]) -> None:
     head, first, *_ = said(data, "--by", "clerk").splitlines()
     assert head.split()[:4] == ["hall", "department", "clerk", "served"]
+    assert niced == [NICE]
     assert "1/3 33.3" in first and "3/5 60.0" in first and "too_few" in first
 
 

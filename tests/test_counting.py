@@ -17,7 +17,18 @@ from workers.recovery import newest_file
 from workers.totals import Counter, Totals
 
 
-def test_the_next_report_counts_only_what_came_since(tmp_path: Path) -> None:
+def test_little_is_counted_again_rather_than_written(tmp_path: Path) -> None:
+    """The disk is the journal's: megabytes are not written for a few rows."""
+    stored(tmp_path, lively())
+    counting.update(tmp_path)
+    kept = counting.kept(tmp_path).read_bytes()
+    columns = "hall, hall_seq, at_ms, kind, v, device, boot, dseq, payload"
+    change(tmp_path, f"INSERT INTO journal SELECT seq + 1000, {columns} FROM journal WHERE kind = 26 LIMIT 1")
+    assert counting.update(tmp_path).seq > 1000 and counting.kept(tmp_path).read_bytes() == kept
+
+
+def test_the_next_report_counts_only_what_came_since(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(counting, "WORTH", 1)
     hall = lively()
     lines = rows(hall)
 

@@ -3,6 +3,7 @@
 import csv
 import importlib
 import io
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
@@ -21,6 +22,7 @@ COLUMNS: Final = [
     *("good", "bad", "bad_expected", "bad_ratio", "satisfaction", "good_low", "sample", "rank", "attention", "worse"),
     *("cusum", "assisted", "diverted", "cases", "in_time", "covered"),
 ]
+NICE: Final = 10  # the dispatcher goes first
 EMPTY: Final = ("", "0", "0/0", "0.0", "False")
 STARS: Final = ["rank", "hall", "department", "clerk", "good", "good_low", "good_high", "handling_s", "cases"]
 
@@ -62,6 +64,8 @@ def report(
     except ValueError as error:
         fail(str(error), "--day, --month, --first, --last", "such as --day 2026-11-23 or --month 2026-11", USAGE)
     only = {"hall": hall, "department": department, "clerk": clerk, "service": service}
+
+    os.nice(NICE)
 
     async def task() -> None:
         write(document(counting.update(data, fresh=fresh), span, by, public=public, only=only), form, out)

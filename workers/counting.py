@@ -1,7 +1,8 @@
 """workers/counting.py: the totals of a journal that is only read; what was counted is kept beside it.
 
 Short read-only statements, so that no commit waits and no checkpoint is held up. The totals lie in `DIR/report/`; who
-asks next counts only what came since. They can be thrown away: the journal makes them anew.
+asks next counts only what came since, and keeps it when it is much. They can be thrown away: the journal makes them
+anew.
 """
 
 import gc
@@ -22,6 +23,7 @@ from workers.totals import COUNTED, Counter, Totals
 T = TypeVar("T")
 PAGE: Final = 50_000
 FORMAT: Final = 2
+WORTH: Final = 50_000  # rows counted, before megabytes are written anew: the disk is the journal's
 KINDS: Final = tuple(sorted(KIND_OF[kind] for kind in COUNTED))
 PAGE_OF: Final = (
     "SELECT j.seq, w.text, j.at_ms, j.kind, j.v, j.payload FROM journal j JOIN word w ON w.id = j.hall"  # noqa: S608 - numbers of our own table
@@ -43,7 +45,7 @@ def update(data: Path, *, fresh: bool = False) -> Totals:
     before, counter = totals.seq, Counter(totals)
     for path in files:
         _count(path, counter)
-    if totals.seq != before:
+    if totals.seq - before >= WORTH or not before:
         _save(data, totals)
     return totals
 
@@ -68,6 +70,7 @@ def _quietly(job: Callable[[], T]) -> T:
     try:
         return job()
     finally:
+        gc.freeze()
         gc.enable()
 
 

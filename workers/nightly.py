@@ -6,7 +6,6 @@ decides; no rating changes.
 """
 
 import asyncio
-import os
 import sys
 import time
 from collections.abc import Callable
@@ -26,7 +25,6 @@ from workers.scans import OF_A_DAY, Marked
 
 COMMAND: Final = (sys.executable, "-m", "workers.cli", "report")
 WINDOW_DAYS: Final = 30
-NICE: Final = 10
 
 
 class Halls(Protocol):
@@ -82,8 +80,6 @@ class Nightly:
             stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.PIPE,
         )
-        with suppress(OSError):
-            os.setpriority(os.PRIO_PROCESS, child.pid, NICE)
         try:
             said, wrong = await child.communicate()
         except asyncio.CancelledError:

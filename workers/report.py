@@ -3,8 +3,7 @@
 Nothing is read here but the totals (`workers/counting.py`); a rate keeps its numerator and denominator.
 """
 
-from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from operator import add
 from typing import Any, Final, NamedTuple
 
@@ -148,22 +147,28 @@ def report(
     where = GROUPS[by]
     wanted = [(NAMES.index(name), value) for name, value in only.items() if value]
     early = [one for one in wanted if one[0] < CLERK or one[0] not in where]
-    pairs = [
-        (key, cell)
-        for found in totals.halls.values()
-        for key, cell in zip(found.keys, found.cells, strict=True)
-        if span.first <= key[1] <= span.last
-    ]
-    usual = _usual(pairs)
     groups: dict[tuple[str | int, ...], Cell] = {}
-    good: defaultdict[tuple[str | int, ...], float] = defaultdict(float)
-    for key, cell in pairs:
-        if all(key[at] == value for at, value in early):
-            group = tuple([key[at] for at in where])
-            groups[group] = _sum(groups.get(group), cell)
-            good[group] += usual.get((key[0], key[4]), 0.0) * sum(cell.n)
+    rated: dict[tuple[str | int, ...], dict[str, int]] = {}
+    sums: dict[tuple[str, str], list[int]] = {}
+    for key, cell in _of(totals, span):
+        active = sum(cell.n)
+        if active:
+            of = sums.setdefault((key[0], key[4]), [0, 0])
+            of[0] += active - cell.n[0] - cell.n[1]
+            of[1] += active
+        if early and not all(key[at] == value for at, value in early):
+            continue
+        group = tuple([key[at] for at in where])
+        groups[group] = _sum(groups.get(group), cell)
+        if active:
+            services = rated.setdefault(group, {})
+            services[key[4]] = services.get(key[4], 0) + active
+    good = {group: sum(n * sums[str(group[0]), one][0] / sums[str(group[0]), one][1] for one, n in services.items())
+            for group, services in rated.items()}  # fmt: skip
     cases = _cases(totals, span, by, early)
-    lines = [_line(where, group, cell, good[group], cases.get(group, [])) for group, cell in sorted(groups.items())]
+    lines = [
+        _line(where, group, cell, good.get(group, 0.0), cases.get(group, [])) for group, cell in sorted(groups.items())
+    ]
     if by == "service":
         lines = [line for line in lines if line.service]
     if by in ("hall", "day") and not any(at for at, _ in wanted):
@@ -178,42 +183,42 @@ def report(
     return Report(by, lines)
 
 
-def _usual(pairs: list[tuple[Key, Cell]]) -> dict[tuple[str, str], float]:
-    """The good share of everybody, by hall and service: the prior of who does that work."""
-    sums: dict[tuple[str, str], list[int]] = {}
-    for key, cell in pairs:
-        known = sums.get((key[0], key[4]))
-        sums[key[0], key[4]] = cell.n if known is None else list(map(add, known, cell.n))
-    return {of: sum(n[2:]) / sum(n) for of, n in sums.items() if sum(n)}
+def _of(totals: Totals, span: Period) -> Iterator[tuple[Key, Cell]]:
+    """Every cell of a period."""
+    for found in totals.halls.values():
+        for key, cell in zip(found.keys, found.cells, strict=True):
+            if span.first <= key[1] <= span.last:
+                yield key, cell
 
 
 def _sum(known: Cell | None, cell: Cell) -> Cell:
-    """Written out: a report by clerk adds a hundred thousand cells."""
+    """Written out: a report by clerk adds half a million cells. What belongs to no clerk stands in cells of its own."""
     if known is None:
         known = Cell()
-    known.served += cell.served
-    known.waited_ms += cell.waited_ms
-    known.handled_ms += cell.handled_ms
-    known.evaluable += cell.evaluable
-    known.shown += cell.shown
+    if cell.evaluable or cell.served:
+        known.served += cell.served
+        known.waited_ms += cell.waited_ms
+        known.handled_ms += cell.handled_ms
+        known.evaluable += cell.evaluable
+        known.shown += cell.shown
+        known.early += cell.early
+        known.early_ppm += cell.early_ppm
+        if cell.paced_ms > known.paced_ms:
+            known.paced_ms, known.pace_ms = cell.paced_ms, cell.pace_ms
+    else:
+        known.taken += cell.taken
+        known.called += cell.called
+        known.waited_long += cell.waited_long
+        known.missed += cell.missed
+        known.assisted += cell.assisted
+        known.diverted += cell.diverted
+    known.n = list(map(add, known.n, cell.n))
+    known.bad_ppm += cell.bad_ppm
     known.defaulted += cell.defaulted
     known.excluded += cell.excluded
     known.upheld += cell.upheld
     known.late += cell.late
-    known.taken += cell.taken
-    known.called += cell.called
-    known.waited_long += cell.waited_long
-    known.missed += cell.missed
-    known.assisted += cell.assisted
-    known.diverted += cell.diverted
-    known.early += cell.early
-    known.early_ppm += cell.early_ppm
-    known.bad_ppm += cell.bad_ppm
     known.cusum += cell.cusum
-    if cell.paced_ms > known.paced_ms:
-        known.paced_ms, known.pace_ms = cell.paced_ms, cell.pace_ms
-    known.n = list(map(add, known.n, cell.n))
-    known.private = list(map(add, known.private, cell.private))
     return known
 
 

@@ -1,7 +1,7 @@
 """workers/rhythm.py: flags R4 and R5: the times at which one device was rated on one day.
 
 R4, in step: of any 30 gaps in a row, a variation below .15, or ten that lie within +-100 ms. R5, a burst: in any
-minute more than chance gives beside the rest of the day, over devices at most a tenth of them false; or out of hours.
+minute more than chance gives at the rate of the day, over devices at most a tenth of them false; or out of hours.
 """
 
 from bisect import bisect_left, bisect_right
@@ -65,17 +65,15 @@ def in_step(gaps_ms: Sequence[int]) -> int:
 
 
 def _bursts(day: int, times: Mapping[str, Sequence[int]], periods: Periods, known: set[str]) -> list[DayMark]:
-    minutes = max(2.0, sum(end - begin for begin, end in periods) / MINUTE_MS)
-    tried = [(device, most_a_minute(at), at) for device, at in times.items() if device not in known]
-    means = [(len(at) - most) / (minutes - 1) for _, most, at in tried]
-    chances = [
-        min(1.0, minutes * poisson_at_least(most, mean)) for (_, most, _), mean in zip(tried, means, strict=True)
-    ]
+    """A minute begins with each rating: how likely any of them holds so many is at most the sum of them."""
+    minutes = max(1.0, sum(end - begin for begin, end in periods) / MINUTE_MS)
+    tried = [(device, most_a_minute(at), len(at)) for device, at in times.items() if device not in known]
+    chances = [min(1.0, count * poisson_at_least(most - 1, count / minutes)) for _, most, count in tried]
     kept = discoveries(chances) if chances else []
     return [
-        DayMark(day, "R5", device, most, len(at))
-        for (device, most, at), mean, real in zip(tried, means, kept, strict=True)
-        if real and is_burst(most, mean, open_hours=True)
+        DayMark(day, "R5", device, most, count)
+        for (device, most, count), real in zip(tried, kept, strict=True)
+        if real and is_burst(most, count / minutes, open_hours=True)
     ]
 
 

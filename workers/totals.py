@@ -5,7 +5,7 @@ numerator stands over its own denominator. Nothing here decides. What is not of 
 `workers/mix.py` (what is usual for a service), `workers/rhythm.py` (devices by day), `workers/records.py`.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from math import exp
 from typing import Final
 
@@ -126,12 +126,20 @@ class Totals(msgspec.Struct, array_like=True):
     halls: dict[str, HallTotals] = {}
 
 
+def _today(hall: HallTotals) -> Iterator[tuple[int, Key]]:
+    """Only those of today are looked for by their key, and they are the last."""
+    for at in range(len(hall.keys) - 1, -1, -1):
+        if hall.keys[at][1] != hall.day:
+            return
+        yield at, hall.keys[at]
+
+
 class Counter:
     """Counts facts into totals; finds a cell by its key."""
 
     def __init__(self, totals: Totals) -> None:
         self.totals = totals
-        self._cells = {key: at for hall in totals.halls.values() for at, key in enumerate(hall.keys)}
+        self._cells = {key: at for hall in totals.halls.values() for at, key in _today(hall)}
 
     def note(self, hall: str, fact: Fact, at_ms: int) -> None:
         """One fact; what no report tells is passed over."""
