@@ -105,7 +105,7 @@ def test_marks_are_told_one_a_line(tmp_path: Path) -> None:
     hall = opened(services=tuple(type(one)(one.code, one.prefix) for one in POLICY.services))
     for _ in range(40):
         hall.take()
-        hall.serve(1, 18_000)
+        hall.serve(1, 12_000)
         hall.ask(c.SubmitEvaluation(level=5), "ev-1")
     stored(tmp_path, hall)
     marks = json.loads(said(tmp_path, "--by", "flags", "--format", "json"))["lines"]

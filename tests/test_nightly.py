@@ -167,7 +167,7 @@ def a_day_in_step() -> Driven:
     hall = opened(services=tuple(type(one)(one.code, one.prefix) for one in POLICY.services))
     for _ in range(40):
         hall.take()
-        hall.serve(1, 18_000)
+        hall.serve(1, 12_000)
         hall.ask(c.SubmitEvaluation(level=5), "ev-1")
     return hall
 
