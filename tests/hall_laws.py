@@ -7,6 +7,7 @@ from core import facts_cases as fc
 from core import facts_tickets as t
 from core.fact import Fact
 from core.record import decode
+from core.state import HallState
 from tests.halls import Line, kinds
 from tests.model import Said
 
@@ -19,6 +20,16 @@ def says(facts: list[Fact], expected: list[Said]) -> None:
         if "contested" in said:
             told["contested"] = fact.why.contested
         assert {"fact": said["fact"], **told} == said
+
+
+def watches(state: HallState, expected: dict[str, Any]) -> None:
+    """Alerts, empty counters, the day's flags and the scores are those of the model."""
+    assert expected == {
+        "alerts": sorted(state.alerts),
+        "uncovered": [one.counter for one in state.counters.values() if one.uncovered],
+        "noted": state.noted,
+        "cusum": state.cusum,
+    }
 
 
 def texts_and_numbers(value: Any) -> list[Any]:

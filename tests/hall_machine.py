@@ -22,7 +22,7 @@ from core.state import restored
 from core.ticket import AT_COUNTER, OPEN
 from core.window import DONE, Answer, RefusedAnswer
 from devices.privacy import personal
-from tests.hall_laws import journal_laws, says, texts_and_numbers
+from tests.hall_laws import journal_laws, says, texts_and_numbers, watches
 from tests.halls import MIN, MORNING, VARIANTS, Driven
 from tests.model import Plain
 
@@ -35,7 +35,9 @@ COUNTERS = (1, 2, 3, 9)
 class HallAgainstModel(RuleBasedStateMachine):
     """Two kiosks, three keypads, evaluators, supervisors and the clock."""
 
-    @initialize(which=st.integers(0, 4), staffed=st.sampled_from([(1, 2, 3), (1,), (2, 3)]))
+    @initialize(
+        which=st.sampled_from([0, 1, 2, 3, 4, 5, 5, 5, 6, 7]), staffed=st.sampled_from([(1, 2, 3), (1,), (2, 3)])
+    )
     def start(self, which: int, staffed: tuple[int, ...]) -> None:
         policy = VARIANTS[which]
         self.driven = Driven(policy)
@@ -59,7 +61,8 @@ class HallAgainstModel(RuleBasedStateMachine):
         assert facts == hall.decide(command, at, device) and hall.state.digest() == before, "decide only reads"
         expected = self.plain.ask(command, device, at)
         if isinstance(expected, str):
-            (no,) = facts
+            no, *more = facts
+            says(more, self.plain.more)
             assert isinstance(no, f.EvaluationRejected if isinstance(command, c.SubmitEvaluation) else f.Refused)
             assert no.reason == expected, (command, facts, expected)
         else:
@@ -148,6 +151,18 @@ class HallAgainstModel(RuleBasedStateMachine):
         self.send(data, f"caller-{no}", data.draw(st.sampled_from(choice)))
 
     work_on = work
+
+    @rule(no=st.sampled_from([1, 2]), level=st.sampled_from([1, 1, 2, 5]), person=st.sampled_from(PEOPLE))
+    def somebody_is_served_and_rates_twice(self, no: int, level: int, person: str) -> None:
+        self.ask(c.TakeTicket("si" if no == 1 else "tax", person_ref=person))
+        for command in (c.CallNext(no), c.FinishServing(no)):
+            self.driven.at_ms += 6000
+            self.ask(command)
+        call = self.plain.desks[no].last_call if no in self.plain.desks else 0
+        for channel in ("pad", "qr"):
+            self.ask(c.SubmitEvaluation(call, level, channel=channel), f"ev-{no}")
+
+    served_again = somebody_is_served_and_rates_twice
 
     @precondition(lambda self: any(s.state in ("missed", "held") for s in self.plain.slips.values()))
     @rule(data=st.data())
@@ -300,7 +315,7 @@ class HallAgainstModel(RuleBasedStateMachine):
         """Another policy, now or later; sometimes the day is closed or opened by hand instead."""
         draw = data.draw
         version = self.plain.policy.version + draw(st.sampled_from([0, 1, 1, 3]))
-        policy = msgspec.structs.replace(VARIANTS[draw(st.integers(0, 5))], version=version)
+        policy = msgspec.structs.replace(VARIANTS[draw(st.integers(0, 8))], version=version)
         effective = self.driven.at_ms + draw(st.sampled_from([0, 0, 30 * MIN]))
         change = c.ChangePolicy(version, digest(policy), document(policy), effective)
         self.ask(draw(st.sampled_from([change, change, change, c.OpenDay(0), c.CloseDay()])))
@@ -350,6 +365,7 @@ class HallAgainstModel(RuleBasedStateMachine):
             x.visit: (x.person_ref, x.plan) for x in state.visits.values()
         }
         assert state.next_due_ms() == plain.deadlines()[0][0]
+        watches(state, plain.watched())
 
     @invariant()
     def laws_hold(self) -> None:

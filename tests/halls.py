@@ -263,8 +263,27 @@ def variants() -> list[Policy]:
         ),
         changed(TIGHT, calling={"picking": False}, tickets={"one_open_per_person": False}, classes=classes),
         changed(TIGHT, counters=skilled),
+        *watched(),
         changed(TIGHT, counters=TIGHT.counters[:2], services=TIGHT.services[:2], devices=fewer),
     ]
+
+
+def watched() -> list[Policy]:
+    """Halls that look after themselves: queues and seats, empty counters, flags on ratings."""
+    rules = ("R1", "R2", "R3", "R6", "R10", "R12", "CUSUM")
+    seated = tuple(msgspec.structs.replace(one, zone="w1") for one in TIGHT.services[:2])
+    zones = (msgspec.structs.replace(TIGHT.zones[0], seats=2, party_ppm=1_300_000),)
+    full = changed(
+        TIGHT,
+        alerts={"waiting": 4, "seats_ppm": 1_000_000},
+        conduct={"uncovered_min": 15},
+        evaluation={"watch": rules},
+        zones=zones,
+        services=(*seated, *TIGHT.services[2:]),
+    )
+    some = changed(TIGHT, alerts={"waiting": 2}, conduct={"uncovered_min": 40}, evaluation={"watch": ("R6", "CUSUM")})
+    idle = changed(TIGHT, calendar={"periods": ("08:30-12:00", "14:00-17:30")}, conduct={"uncovered_min": 5})
+    return [full, some, idle]
 
 
 VARIANTS = variants()

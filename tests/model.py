@@ -1,7 +1,7 @@
 """tests/model.py: a hall once more, plainly: dicts, lists and sorted(), from the words of the design.
 
 It shares with `core` the commands and the policy document. `ask` and `due` say what must happen as `Said` or a reason.
-In five files: model_room (tables, ranking), _tickets, _calls, _cases; bookings, counters, days and time are here.
+In six files: model_room (tables, ranking), _tickets, _calls, _cases, _alarms; bookings, counters, days and time are here.
 """
 
 from typing import Any
@@ -22,6 +22,11 @@ class Plain(Calls):
     def __init__(self, policy: Policy, at: int) -> None:
         super().__init__(policy, at)
         self.files: dict[int, File] = {}
+        self.codes: list[str] = []
+        self.raised: list[str] = []
+        self.marks: list[tuple[str, str]] = []
+        self.scores: dict[str, int] = {}
+        self.known_codes()
 
     # Bookings.
 
@@ -91,7 +96,7 @@ class Plain(Calls):
         if ask.staff in [one.staff for one in self.desks.values()]:
             raise No("staff_elsewhere")
         desk.staff = ask.staff
-        return [Said("StaffSignedOn", counter=desk.no, staff=ask.staff)]
+        return [Said("StaffSignedOn", counter=desk.no, staff=ask.staff), *self.somebody_sits(desk)]
 
     def SignOffStaff(self, ask: c.SignOffStaff, device: str, at: int) -> list[Said]:
         desk = self.desk(ask.counter, device)
@@ -99,7 +104,7 @@ class Plain(Calls):
             raise No("not_signed_on")
         if desk.ticket:
             raise No("counter_busy")
-        staff, desk.staff, desk.paused = desk.staff, "", False
+        staff, desk.staff, desk.paused, desk.closed = desk.staff, "", False, at
         return [Said("StaffSignedOff", counter=desk.no, staff=staff)]
 
     def PauseCounter(self, ask: c.PauseCounter, device: str, at: int) -> list[Said]:
@@ -168,7 +173,9 @@ class Plain(Calls):
 
     def _change(self, policy: Policy, at: int) -> Said:
         self.rings = self.rings if policy.classes == self.policy.classes else {}
+        self.raised = self.raised if policy.alerts == self.policy.alerts else []
         self.policy = policy
+        self.known_codes()
         if self.pending is not None and self.pending.version <= policy.version:
             self.pending = None
         today = business_day(policy, at)
@@ -188,7 +195,9 @@ class Plain(Calls):
         today = business_day(self.policy, at)
         if today.day != self.day.day:
             self.counts = dict.fromkeys(self.counts, 0)
-            self.last_number, self.printed, self.taken_of = {}, [], {}
+            self.last_number, self.printed, self.taken_of, self.marks = {}, [], {}, []
+            for desk in self.desks.values():
+                desk.uncovered = False
         self.day, self.periods, self.open = today, today.periods, True
         return Said("DayOpened", day=today.day, next_cutover_ms=today.next_cutover_ms)
 
@@ -207,7 +216,7 @@ class Plain(Calls):
             self.counts[EXPIRED] += 1
         said.append(Said("DayClosed", day=self.day.day, **self.counts))
         self.open = False
-        self.slips, self.visits = {}, {}
+        self.slips, self.visits, self.raised = {}, {}, []
         self.bookings = {no: one for no, one in self.bookings.items() if one["state"] == "made"}
         done = [r for r in self.ratings.values() if r.state not in ("opened", "appealed")]
         over = [r.call for r in done if max(r.due, r.appeal) <= at]
@@ -221,6 +230,7 @@ class Plain(Calls):
     def deadlines(self) -> list[tuple[int, int, int]]:
         """(due, kind, id) of all that will happen by itself."""
         found = [(self.day.next_cutover_ms, 13, 0), *self.file_deadlines()]
+        found += [*self.alert_deadlines(), *self.empty_deadlines()]
         for slip in self.slips.values():
             kind = {MISSED: 2, HELD: 3, CALLED: 4}.get(slip.state, 0)
             if slip.state == WAITING and slip.early:
@@ -238,6 +248,11 @@ class Plain(Calls):
         due, kind, ident = self.deadlines()[0]
         if due > at:
             return None
+        self.now = max(self.now, due)
+        if kind == 10:
+            return self.empty_due(ident, due)
+        if kind == 11:
+            return self.alert_due(ident)
         if kind == 1:
             self.slips[ident].early = 0
             return [Said("TicketEligible", ticket=ident, idle=False)]

@@ -3,6 +3,7 @@
 from typing import Any
 
 from core import commands as c
+from tests.model_alarms import Alarms
 from tests.model_cases import Cases, after_days
 from tests.model_room import (
     ABANDONED,
@@ -24,7 +25,7 @@ from tests.model_room import (
 from tests.model_tickets import Tickets
 
 
-class Calls(Tickets, Cases):
+class Calls(Tickets, Cases, Alarms):
     """What happens at a counter, and after it."""
 
     def CallNext(self, ask: c.CallNext, device: str, at: int) -> list[Said]:
@@ -216,7 +217,9 @@ class Calls(Tickets, Cases):
         if slip.visit in self.visits:
             self.visits[slip.visit]["sent_home"] |= home
         due = at + self.policy.evaluation.window_days * DAY
-        self.ratings[slip.call] = Rating(slip.call, desk.staff, desk.no, slip.service, at, due)
+        rating = self.ratings[slip.call] = Rating(slip.call, desk.staff, desk.no, slip.service, at, due)
+        rating.person = slip.person or (self.visits[slip.visit]["person"] if slip.visit in self.visits else "")
+        rating.handled = slip.handled
         desk.last_call, desk.finished = slip.call, at
         said.append(
             Said(
@@ -283,7 +286,7 @@ class Calls(Tickets, Cases):
             said.append(
                 Said("CaseOpened", case=case, kind="bad_review", call=call, staff=rating.staff, verify_due_ms=due)
             )
-        return said
+        return [*said, *self.flags_of(rating, ask, device, at)]
 
     def ReportShown(self, ask: c.ReportShown, device: str, at: int) -> list[Said]:
         rating = self.ratings.get(ask.call)

@@ -26,17 +26,19 @@ def after_days(policy: Policy, at: int, working_days: int) -> int:
 
 
 def after_hours(policy: Policy, at: int, hours: int) -> int:
-    """When so many hours from half past eight to half past five of working days are over."""
+    """When so many hours of the opening periods of working days are over."""
     day, left = datetime.fromtimestamp(at // 1000, UTC).astimezone(ZoneInfo(policy.hall.tz)), hours * HOUR
     while True:
-        opens, closes = (
-            int(day.replace(hour=h, minute=30, second=0, microsecond=0).timestamp()) * 1000 for h in (8, 17)
-        )
-        begins = max(at, opens)
-        if works(policy, day.date()) and closes > begins:
+        for span in policy.calendar.periods if works(policy, day.date()) else ():
+            walls = [[int(part) for part in clock.split(":")] for clock in span.split("-")]
+            opens, closes = (
+                int(day.replace(hour=hour, minute=minute, second=0, microsecond=0).timestamp()) * 1000
+                for hour, minute in walls
+            )
+            begins = max(at, opens)
             if closes - begins >= left:
                 return begins + left
-            left -= closes - begins
+            left -= max(0, closes - begins)
         day += timedelta(days=1)
 
 

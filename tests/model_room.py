@@ -68,6 +68,8 @@ class Desk:
     newest_call: int = 0
     finished: int = 0
     held: list[int] = field(default_factory=list)
+    closed: int = 0
+    uncovered: bool = False
 
 
 @dataclass
@@ -87,6 +89,8 @@ class Rating:
     appeal: int = 0
     by: str = ""
     added: bool = False
+    person: str = ""
+    handled: int = 0
 
 
 def skills(desk: Desk) -> str:
@@ -105,9 +109,9 @@ class Room:
         self.policy, self.pending, self.pending_at = policy, None, 0
         self.day = business_day(policy, at)
         self.periods = self.day.periods
-        self.open = True
+        self.open, self.now = True, at
         self.slips: dict[int, Slip] = {}
-        self.next = dict.fromkeys(("ticket", "call", "visit", "booking", "case"), 1)
+        self.next = dict.fromkeys(("ticket", "call", "visit", "booking", "case", "finding"), 1)
         self.counts: dict[str, int] = dict.fromkeys(("taken", *CLOSED), 0)
         self.last_number: dict[str, int] = {}
         self.printed: list[str] = []
@@ -178,14 +182,20 @@ class Room:
     # Asking.
 
     def ask(self, command: c.Command, device: str, at: int) -> str | list[Said]:
-        """What the hall must say to a command; it is done at once."""
+        """What the hall must say to a command; it is done at once. `more`: what it must say beside a reason."""
+        self.now, self.more = at, []
         if device in self.quarantined:
             return "device_quarantined"
         try:
             found: list[Said] = getattr(self, type(command).__name__)(command, device, at)
         except No as no:
+            if isinstance(command, c.SubmitEvaluation):
+                self.more = self.flags_of_no(str(no), device)
             return str(no)
         return found
+
+    def flags_of_no(self, reason: str, device: str) -> list[Said]:
+        raise NotImplementedError
 
     def desk(self, no: int, device: str) -> Desk:
         own = self.devices[device].counter if device in self.devices else 0
