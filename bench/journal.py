@@ -4,16 +4,13 @@ RAW is `executemany` of the same rows by the same driver, with the same pragmas,
 or words. Every run has a fresh file with a presized log.
 """
 
-import asyncio
-import statistics
-import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import closing
-from pathlib import Path
+from collections.abc import Callable
 from typing import Final
 
-from bench.pairs import PAIRS, SPREAD_MAX_TAIL, Gate, Options, Report, Subject, compare, gate, ratio_of
+from bench.journal_paced import paced_gates
+from bench.journal_runs import HALL, NOW_MS, PAYLOAD, facts, in_journal, in_raw
+from bench.pairs import PAIRS, Gate, Options, Report, Subject, compare, gate, ratio_of
 from core.evaluation import Evaluation
 from core.fact import Fact
 from core.facts import EvaluationOpened, EvaluationSubmitted
@@ -28,36 +25,19 @@ from core.facts_tickets import (
 from core.state import HallState
 from core.ticket import Ticket
 from core.why import Why
-from workers import engine, opening, recovery
-from workers.journal import Listener, SqliteJournal
+from workers import engine, opening, writer
+from workers.journal import SqliteJournal
 from workers.ports import Part, Row
-from workers.writer import INSERT_ROW
-
-HALL: Final = "hall-1"
-RATE: Final = 20_000  # facts/s of the paced runs
-BATCH_MAX: Final = 1_000
-PAYLOAD: Final = bytes(140)
-NOW_MS: Final = 1_795_420_911_000
-PROBE_S: Final = 0.001
-LAG_MAX_MS: Final = 5.0
-LAG_OVER_IDLE_MS: Final = 3.0
-WAL_MAX_MB: Final = 64.0
-TAIL_BATCH: Final = 400  # 22 frames: every 45th commit of autocheckpoint 1000 holds a checkpoint, so its p99 sees them
-AUTOCHECKPOINT: Final = "PRAGMA wal_autocheckpoint=1000"
-
-
-def facts(count: int) -> list[Row]:
-    """Prebuilt: 50 devices, 140 bytes each."""
-    return [Row(NOW_MS + n, 5, 1, f"kiosk-{n % 50:02}", "4f2a", n, PAYLOAD) for n in range(count)]
+from workers.writer import FRAME, INSERT_ROW
 
 
 def run(options: Options, rest: list[str]) -> Report:
-    """Gates G6 to G10."""
+    """Gates G6 to G10, and what the journal's page promises beside them."""
     pairs = options.pairs or (2 if options.quick else PAIRS)
     seconds = options.seconds or (0.5 if options.quick else 10.0)
     size = 5_000 if options.quick else 100_000
     gates = [*against_raw(size, pairs), *paced_gates(seconds, pairs, quick=options.quick)]
-    gates += pictured_gates(size, pairs)
+    gates += [*pictured_gates(size, pairs), *size_gates(size)]
     return Report("journal", gates, rows=[(f"{size} facts a run, {len(PAYLOAD)} B payload, synchronous FULL",)])
 
 
@@ -99,20 +79,6 @@ def ours(some: list[Row], batch: int, hops: list[float]) -> Subject:
         return len(some) / taken_s
 
     return lambda: in_journal(appended)
-
-
-def in_journal(scenario: Callable[[SqliteJournal], Awaitable[float]]) -> float:
-    """One run on a fresh journal."""
-
-    async def whole(directory: Path) -> float:
-        journal = await SqliteJournal.open(directory, now_ms=lambda: NOW_MS)
-        try:
-            return await scenario(journal)
-        finally:
-            await journal.close()
-
-    with tempfile.TemporaryDirectory() as name:
-        return asyncio.run(whole(Path(name)))
 
 
 def raw(some: list[Row], batch: int) -> Subject:
@@ -197,16 +163,6 @@ def row_commits(some: list[Row]) -> Subject:
     return lambda: len(rows) / in_raw(inserted)
 
 
-def in_raw(insert: Callable[[engine.Connection], None]) -> float:
-    """Seconds of an insertion into a fresh file with the journal's tables, pragmas and presized log."""
-    with tempfile.TemporaryDirectory() as name, closing(engine.writer(Path(name) / "raw.db")) as db:
-        recovery.migrate(db, Path(name) / "raw.db")
-        opening.presize_wal(db, opening.Options().presize)
-        started = time.perf_counter()
-        insert(db)
-        return time.perf_counter() - started
-
-
 def cpu(subject: Subject) -> Subject:
     """CPU seconds of a subject's whole run, opening included, all threads."""
 
@@ -218,112 +174,28 @@ def cpu(subject: Subject) -> Subject:
     return measured
 
 
-# --- paced runs: 20,000 facts/s, natural group commit ---
-
-
-class Paced:
-    """What a paced run saw."""
-
-    def __init__(self) -> None:
-        self.commits_s: list[float] = []
-        self.lags_ms: list[float] = []
-        self.wal_mb = 0.0
-
-
-def paced_gates(seconds: float, pairs: int, *, quick: bool) -> list[Gate]:
-    """Loop lag against an idle loop, own checkpoints against autocheckpoint 1000, the log's size after a minute."""
-    lag, idle = lags(seconds), idle_lags(seconds)
-    lag_ratio = compare(lag, idle, pairs=min(pairs, 5), spread_max=SPREAD_MAX_TAIL, doubling=False)
-    tail = compare(
-        lambda: p99(paced(seconds, batch=TAIL_BATCH).commits_s),
-        lambda: p99(paced(seconds, batch=TAIL_BATCH, autocheckpoint=True).commits_s),
-        pairs=min(pairs, 5),
-        spread_max=SPREAD_MAX_TAIL,
-        doubling=not quick,
-    )
-    minute = paced(seconds if quick else 60.0)
-    wal = Gate("journal.wal_mb", minute.wal_mb, WAL_MAX_MB, minute.wal_mb <= WAL_MAX_MB, 0.0, at_least=False)
-    ratio = gate("journal.checkpoint_p99_ratio", tail, 0.7, at_least=False, spread_max=SPREAD_MAX_TAIL)
-    return [lag_gate(lag_ratio.raw), ratio, wal]
-
-
-def lag_gate(raw_ms: list[tuple[float, float]]) -> Gate:
-    """The p99 under load, in ms: at most 5, and at most 3 above the idle loop of its pair."""
-    under_load = ratio_of([(load, 1.0) for load, _ in raw_ms])
-    over_idle = statistics.median(load - idle for load, idle in raw_ms)
-    ok = under_load.median <= LAG_MAX_MS and over_idle <= LAG_OVER_IDLE_MS
-    settled = None if under_load.spread > SPREAD_MAX_TAIL else ok
-    note = f"{over_idle:.2f} ms above idle, at most {LAG_OVER_IDLE_MS:g}"
-    return Gate(
-        "journal.loop_lag_p99_ms", under_load.median, LAG_MAX_MS, settled, under_load.spread, False, note, raw_ms
-    )
-
-
-def lags(seconds: float) -> Subject:
-    return lambda: p99(paced(seconds).lags_ms)
-
-
-def idle_lags(seconds: float) -> Subject:
-    """The same probe on a loop that does nothing else."""
-
-    def measured() -> float:
-        seen: list[float] = []
-
-        async def idle() -> None:
-            probe = asyncio.create_task(probe_lag(seen))
-            await asyncio.sleep(seconds)
-            probe.cancel()
-
-        asyncio.run(idle())
-        return p99(seen)
-
-    return measured
-
-
-def paced(seconds: float, *, batch: int = 1, autocheckpoint: bool = False) -> Paced:
-    """Append at 20,000 facts/s: whatever has become due while the last commit ran, at least `batch`, at most 1,000.
-
-    A quick disk commits a few facts at a time, hundreds of times a second: of those commits so few hold a checkpoint
-    that a p99 shows the machine and no checkpoint at all. Larger batches make it show what it is asked for.
-    """
-    seen = Paced()
+def size_gates(size: int) -> list[Gate]:
+    """Bytes of a fact at rest over its payload and integers; bytes in the log, by 400, over the row."""
+    some, found = facts(size), list[float]()
 
     async def scenario(journal: SqliteJournal) -> float:
-        journal.listener = Listener(commit=lambda taken_s, _: seen.commits_s.append(taken_s))
-        if autocheckpoint:
-            await journal._lane.run(lambda db: db.execute(AUTOCHECKPOINT).fetchall())
-        probe = asyncio.create_task(probe_lag(seen.lags_ms))
-        await feed(journal, seconds, batch, checkpoints=not autocheckpoint)
-        probe.cancel()
-        seen.wal_mb = recovery.wal_of(journal.path).stat().st_size / 1e6
+        for n in range(0, size, 400):
+            await journal.append([Part(HALL, n, some[n : n + 400])])
+        frames, _ = await journal._lane.run(writer.checkpoint)
+        found.extend((frames * FRAME, journal.path.stat().st_size))
         return 1.0
 
     in_journal(scenario)
-    return seen
+    log, file = found
+    row = len(PAYLOAD) + sum(map(stored_bytes, (size, 1, size, NOW_MS, 5, 1, 2, 3, size)))
+    at_rest, logged = ratio_of([(file / size, row)]), ratio_of([(log / size, row)])
+    return [
+        gate("journal.disk_vs_row", at_rest, 1.2, at_least=False),
+        gate("journal.wal_vs_row", logged, 4.0, at_least=False),
+    ]
 
 
-async def feed(journal: SqliteJournal, seconds: float, batch: int, *, checkpoints: bool) -> None:
-    """The dispatcher's rhythm without a dispatcher."""
-    stock = facts(BATCH_MAX)
-    started, n, total = time.perf_counter(), 0, int(seconds * RATE)
-    while n < total:
-        due = min(int((time.perf_counter() - started) * RATE), total) - n
-        if due < min(batch, total - n):
-            await asyncio.sleep(PROBE_S)
-            continue
-        await journal.append([Part(HALL, n, stock[: min(due, BATCH_MAX)])])
-        n += min(due, BATCH_MAX)
-        if checkpoints:
-            await journal.maybe_checkpoint(idle=False)
-
-
-async def probe_lag(seen_ms: list[float]) -> None:
-    """How late a timer of 1 ms is. Runs until it is cancelled."""
-    while True:
-        before = time.perf_counter()
-        await asyncio.sleep(PROBE_S)
-        seen_ms.append((time.perf_counter() - before - PROBE_S) * 1000)
-
-
-def p99(values: list[float]) -> float:
-    return sorted(values)[int(len(values) * 0.99)]
+def stored_bytes(number: int) -> int:
+    """Of an integer in a record of SQLite: 0 for 0 and 1, else 1, 2, 3, 4, 6 or 8."""
+    need = (number.bit_length() + 8) // 8
+    return 0 if number in (0, 1) else next(size for size in (1, 2, 3, 4, 6, 8) if size >= need)
