@@ -141,3 +141,23 @@ def test_a_statement_is_the_line_of_one_department_or_clerk(data: Path) -> None:
     span = ["report", str(data), "--first", "2026-11-24", "--last", "2026-11-30", "--format", "json"]
     found = json.loads(RUN.invoke(app, span).stdout)
     assert (found["first"], found["last"], found["lines"][0]["served"]) == (20261124, 20261130, 1)
+
+
+def test_f6_mean_levels_are_told_by_profile(tmp_path: Path) -> None:
+    """A pad says five levels, a key box three: each mean over its own ratings; sms has no device."""
+    hall = opened()
+    for counter, service, command in (
+        (1, "si", c.SubmitEvaluation(level=3)),
+        (2, "tax", c.SubmitEvaluation(key=3)),
+        (2, "tax", c.SubmitEvaluation(key=0)),
+        (2, "tax", c.SubmitEvaluation(channel="sms", level=1)),
+    ):
+        hall.take(service)
+        call = hall.serve(counter).call
+        sms = msgspec.structs.replace(command, call=call)
+        hall.send(f"ev-{counter}", command) if not command.channel else hall.ask(sms)
+    stored(tmp_path, hall)
+    lines = json.loads(said(tmp_path, "--by", "profile", "--format", "json"))["lines"]
+    told = [(one["profile"], one["n5"], one["n3"], one["n2"], one["satisfaction_num"]) for one in lines]
+    assert told == [("keys4", 1, 0, 1, 700), ("pad", 0, 1, 0, 300)]
+    assert "1/2 50.0" in said(tmp_path, "--by", "profile").splitlines()[1]

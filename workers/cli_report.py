@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from workers.totals import Totals
 
 FORMS: Final = ("table", "csv", "json", "parquet")
-KINDS: Final = ("hall", "department", "clerk", "service", "day", "records", "stars", "flags")
+KINDS: Final = ("hall", "department", "clerk", "service", "day", "profile", "records", "stars", "flags")
 COLUMNS: Final = [
     *("hall", "department", "clerk", "service", "day", "served", "wait_s", "handling_s", "handling_ewma_s", "rated"),
     *("good", "bad", "bad_expected", "bad_ratio", "satisfaction", "good_low", "sample", "rank", "attention", "worse"),
@@ -50,8 +50,8 @@ def report(
 ) -> None:
     """Service, ratings with numerators and denominators, and follow-up in time; the dispatcher is not disturbed.
 
-    records: zones against seats, facilities, volunteers, diversions. stars: the service-star list. flags: what looks
-    manipulated, one mark a line.
+    profile: levels by what a device can say. records: zones against seats, facilities, volunteers, diversions.
+    stars: the service-star list. flags: what looks manipulated, one mark a line.
     """
     from workers import counting
     from workers.cli import USAGE, fail, run
@@ -92,6 +92,8 @@ def document(totals: "Totals", span: "Period", by: str, *, public: bool, only: d
     lines: list[Any]
     if by == "records":
         lines = list(reports.on_record(totals, span, hall=only["hall"]))
+    elif by == "profile":
+        lines = list(reports.by_profile(totals, span, hall=only["hall"]))
     elif by == "flags":
         lines = [one for one in scan(totals, span) if only["hall"] in ("", one.hall)]
     elif by == "stars":
@@ -117,10 +119,10 @@ def write(found: Document, form: str, out: Path | None) -> None:
 def fields(by: str) -> tuple[str, ...]:
     """The columns of a kind of report."""
     from workers.records import RecordLine
-    from workers.report import Line
+    from workers.report import Line, ProfileLine
     from workers.scans import Marked
 
-    return {"records": RecordLine, "flags": Marked}.get(by, Line).__struct_fields__
+    return {"records": RecordLine, "flags": Marked, "profile": ProfileLine}.get(by, Line).__struct_fields__
 
 
 def rows(found: Document) -> list[dict[str, Any]]:
@@ -144,7 +146,8 @@ def as_csv(found: Document) -> str:
 
 def as_table(found: Document) -> str:
     """What a person reads first: shares as num/den, and how far the sample goes. Columns of nothing are left out."""
-    columns = {"stars": STARS, "records": list(fields("records")), "flags": list(fields("flags"))}
+    profile = ["hall", "profile", "n5", "n4", "n3", "n2", "n1", "bad", "satisfaction"]
+    columns = {"stars": STARS, "profile": profile} | {by: list(fields(by)) for by in ("records", "flags")}
     names = columns.get(found.by, COLUMNS)
     told = [names, *([_cell(row, name) for name in names] for row in rows(found))]
     kept = [at for at in range(len(names)) if any(line[at] not in EMPTY for line in told[1:])] or [0]

@@ -318,3 +318,37 @@ def on_record(totals: Totals, span: Period, *, hall: str = "") -> list[records.R
 def stars(found: Report) -> list[Line]:
     """The service-star list (服务明星): who has enough ratings, by place; ties share one."""
     return sorted((line for line in found.lines if line.rank), key=lambda line: (line.rank, -line.good_low, line.clerk))
+
+
+class ProfileLine(msgspec.Struct):
+    """Ratings by what a device can say: mean levels are compared inside one profile only. "": no profile is known."""
+
+    hall: str
+    profile: str
+    n5: int
+    n4: int
+    n3: int
+    n2: int
+    n1: int
+    bad_num: int
+    bad_den: int
+    satisfaction_num: int
+    satisfaction_den: int
+
+
+def by_profile(totals: Totals, span: Period, *, hall: str = "") -> list[ProfileLine]:
+    """Levels given at devices, by hall and profile."""
+    sums: dict[tuple[str, str], list[int]] = {}
+    for name, one in totals.halls.items():
+        for device, days in one.given.items() if hall in ("", name) else ():
+            of = name, one.profiles.get(device, "")
+            for day, n in days.items():
+                if span.first <= day <= span.last:
+                    sums[of] = list(map(add, sums.get(of) or [0] * 5, n))
+    return [_profile_line(*of, (n[0], n[1], n[2], n[3], n[4])) for of, n in sorted(sums.items())]
+
+
+def _profile_line(hall: str, profile: str, n: tuple[int, int, int, int, int]) -> ProfileLine:
+    n1, n2, n3, n4, n5 = n
+    bad, satisfaction = rates(Levels(n))["bad"], rates(Levels(n))["satisfaction"]
+    return ProfileLine(hall, profile, n5, n4, n3, n2, n1, bad.num, bad.den, satisfaction.num, satisfaction.den)
