@@ -17,7 +17,7 @@ from devices import wire
 from devices.profiles import ALLOWED
 from tests.desks import TAKE, AtWork, event, example
 from tests.halls import HALL, MIN, MORNING, opened
-from workers.desk import FAULT_GAP_MS, LETTER_MAX, LETTERS_A_MINUTE, RESULTS_MAX, Desk
+from workers.desk import FAULT_GAP_MS, LETTER_MAX, LETTERS_A_MINUTE, QUEUED_MS, RESULTS_MAX, Desk
 from workers.ports import Letter
 from workers.tallies import Tallies
 
@@ -262,6 +262,16 @@ def test_a_clock_set_back_does_not_set_the_hall_back() -> None:
     a.commit()
     stamps = [row.at_ms for row in a.rows]
     assert stamps == sorted(stamps) and a.tallies.clock_clamped == 2
+
+
+def test_what_lay_in_the_inbox_while_time_went_on_is_no_clock_that_ran_back() -> None:
+    a = AtWork()
+    a.desk.ask(c.PauseCounter(1), a.at_ms + QUEUED_MS)
+    a.hear(event(1))
+    assert a.tallies.clock_clamped == 0 and a.rows[-1].at_ms == a.at_ms + QUEUED_MS
+    a.at_ms -= 1
+    a.hear(event(2))
+    assert a.tallies.clock_clamped == 1
 
 
 # Sizes.

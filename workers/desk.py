@@ -37,6 +37,7 @@ LETTER_MAX: Final = 1024
 MARGIN: Final = 64  # a number that the cut would split is looked for whole
 TOPIC_MAX: Final = 256
 FAULT_GAP_MS: Final = 10_000
+QUEUED_MS: Final = 5_000  # held back by less it lay in the inbox while time brought something: no clock ran back
 LETTERS_A_MINUTE: Final = 10
 SOURCES_MAX: Final = 10_000
 MINUTE_MS: Final = 60_000
@@ -104,7 +105,7 @@ class Desk:
             for fact in due[1]:
                 self._fold(fact, due[0], None)
         if at_ms < state.at_ms:
-            self.tallies.clock_clamped += 1
+            self.tallies.clock_clamped += state.at_ms - at_ms > QUEUED_MS
             return state.at_ms
         return at_ms
 

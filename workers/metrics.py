@@ -149,7 +149,7 @@ PROCESS: Final[dict[str, Name]] = {
     "outbox_published": Name(COUNTER, "Confirmed by the broker.", {"effect": OUTBOX_EFFECTS}),
     "outbox_lost": Name(COUNTER, "Refused by the broker.", {"reason": ("not_authorized", "other")}),
     "outbox_replaced": Name(COUNTER, "Pictures that a newer one replaced before they were sent."),
-    "clock_clamped": Name(COUNTER, "Stamps held back, so that time does not run backwards."),
+    "clock_clamped": Name(COUNTER, "Stamps held back by more than five seconds, so that time does not run backwards."),
     "device_clock_skew": Name(COUNTER, "Messages of devices whose stamp or age cannot be true."),
     "http_requests": Name(COUNTER, "Requests, by class of their status.", {"route": ROUTES, "class": CLASSES}),
     "http_seconds": Name(COUNTER, "Time of requests.", {"route": ROUTES}),
