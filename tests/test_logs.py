@@ -87,6 +87,7 @@ def test_the_same_thing_is_said_at_once_and_then_once_a_minute_with_its_count() 
 
     assert said(logs.LINK_DOWN, why="lost", attempt=1) and said(logs.LINK_DOWN, why="refused")
     assert said(logs.LINK_DOWN, "error", why="lost"), "another level is another thing"
+    assert all(said(logs.LINK_CONNECTED, "info", session_present=False) for _ in range(3)), "no trouble"
     for attempt in range(2, 7):
         now_s += 10
         assert said(logs.LINK_DOWN, why="lost", attempt=attempt) is None

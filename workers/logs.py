@@ -43,13 +43,18 @@ _JSON: Final = msgspec.json.Encoder(enc_hook=str)
 
 
 class Seldom:
-    """The same thing (its event and every field that is text): at once, then once a minute with how often it was."""
+    """The same trouble (its event and every field that is text): at once, then once a minute with how often it was.
+
+    What is no trouble is always said: a connection made again a second later is news.
+    """
 
     def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
         self._now_s = now_s
         self._said: dict[tuple[str, ...], tuple[float, int]] = {}
 
     def __call__(self, _: object, level: str, event: Any) -> Any:
+        if LEVELS.get(level, 0) <= LEVELS["info"]:
+            return event
         key = level, *(f"{name}={value}" for name, value in event.items() if isinstance(value, str))
         now_s = self._now_s()
         since_s, more = self._said.get(key, (-SAME_S, 0))
