@@ -160,9 +160,9 @@ class Prometheus:
 
 def zoned(policy: Policy) -> Policy:
     """The simulated hall with two zones, so that their panel has something to show."""
-    counters = tuple(msgspec.structs.replace(one, zone="east" if one.no % 2 else "west") for one in policy.counters)
+    counters = tuple(msgspec.structs.replace(one, zone="w1" if one.no % 2 else "w2") for one in policy.counters)
     return msgspec.structs.replace(
-        policy, zones=(ZonePart("east", seats=40), ZonePart("west", seats=40)), counters=counters
+        policy, zones=(ZonePart("w1", seats=40), ZonePart("w2", seats=40)), counters=counters
     )
 
 
