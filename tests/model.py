@@ -1,7 +1,7 @@
 """tests/model.py: a hall once more, plainly: dicts, lists and sorted(), from the words of the design.
 
 It shares with `core` the commands and the policy document. `ask` and `due` say what must happen as `Said` or a reason.
-In six files: model_room (tables, ranking), _tickets, _calls, _cases, _alarms; bookings, counters, days and time are here.
+In six files: model_room (tables, ranking), _tickets, _calls, _cases, _alarms; bookings, counters, days, time here.
 """
 
 from typing import Any

@@ -38,3 +38,9 @@ def test_mistakes_are_three_lines(tmp_path: Path) -> None:
     assert run("revoke", "nobody", "--file", str(file))[0] == 1
     file.write_text("x")
     assert run("list", "--file", str(file))[0] == 2
+
+
+def test_a_note_with_somebodys_number_is_refused(tmp_path: Path) -> None:
+    file = tmp_path / "tokens.toml"
+    code, said = run("add", "--role", "clerk", "--hall", "h1", "--note", "王 13912345678", "--file", str(file))
+    assert code == 2 and not file.exists() and "13912345678" not in said

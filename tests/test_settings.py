@@ -208,3 +208,11 @@ def test_two_files_for_one_hall_are_a_mistake(tmp_path: Path) -> None:
 def test_a_directory_that_is_not_there_is_a_mistake(tmp_path: Path) -> None:
     with pytest.raises(SettingsError, match=r"no such directory - at `\$\.halls\.dir`"):
         settings.hall_files(str(tmp_path / "none"))
+
+
+@pytest.mark.parametrize("number", ["13912345678", "11010519491231002X"])
+def test_a_hall_file_with_somebodys_number_is_refused_without_saying_it(tmp_path: Path, number: str) -> None:
+    (tmp_path / "h1.toml").write_text(TEXT.replace('prefix = "A"', f'prefix = "A", name = {{ zh = "问 {number}" }}'))
+    with pytest.raises(SettingsError) as refused:
+        settings.hall_files(str(tmp_path))
+    assert number not in str(refused.value) and "h1.toml" in str(refused.value)

@@ -8,12 +8,15 @@ import time
 import urllib.error
 import urllib.request
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
+import msgspec
+import paho.mqtt.client as paho
 import pytest
 
 from tests.browser.hall import HALL, ServedHall, a_policy, served_hall
 from tests.processes import run_cli, write_halls
+from workers.web import cases_api
 from workers.web.access import new_token
 
 
@@ -114,6 +117,34 @@ def test_it_stops_soon_with_boards_open(tmp_path: Path) -> None:
 IDENTITY, PHONE = "11010519491231002X", "13912345678"
 
 
+def planted_in(kind: type[msgspec.Struct], number: str) -> dict[str, Any]:
+    """A body of this kind with the number in every text."""
+    body: dict[str, Any] = {"type": kind.__struct_config__.tag}
+    for one in msgspec.structs.fields(kind):
+        if isinstance(one.default, str) or "str" in str(one.type):
+            body[one.encode_name] = number
+        elif one.required:
+            body[one.encode_name] = 1
+    return body | ({"channel": "paper"} if kind is cases_api.Entered else {})
+
+
+class Overheard:
+    """Everything that is said on MQTT, topics and payloads, until it is asked for."""
+
+    def __init__(self, port: int) -> None:
+        self._said: list[bytes] = []
+        self._client = paho.Client(paho.CallbackAPIVersion.VERSION2)
+        self._client.on_message = lambda client, data, found: self._said.append(found.topic.encode() + found.payload)
+        self._client.connect("127.0.0.1", port)
+        self._client.subscribe("#", qos=1)
+        self._client.loop_start()
+
+    def all(self) -> bytes:
+        self._client.disconnect()
+        self._client.loop_stop()
+        return b"\n".join(self._said)
+
+
 def test_a_persons_number_gets_nowhere(tmp_path: Path) -> None:
     """Through every entry of the pages; then looked for in journal, log, metrics and what pages show."""
 
@@ -128,6 +159,10 @@ def test_a_persons_number_gets_nowhere(tmp_path: Path) -> None:
     with served_hall(tmp_path) as hall:
         hall.clerk(1, "staff.sign_on", staff="P001")
         hall.take("s01")
+        for press in ("ticket.call_next", "serving.start", "serving.finish"):
+            hall.clerk(1, press)
+        hall.take("s01")
+        heard = Overheard(hall.broker.port)
         for number in (IDENTITY, PHONE):
             for body in (
                 {"type": "ticket.take", "service": "s01", "assisted_by": number},
@@ -146,12 +181,22 @@ def test_a_persons_number_gets_nowhere(tmp_path: Path) -> None:
             rude("/api/v1/login", {"token": number})
             rude(f"/api/v1/e/1.{HALL}.1.1.{number}", {"level": 1, "options": [number], "option_set": "gov@3"})
             rude(f"/api/v1/e/1.{HALL}.1.1.x", {"level": 1, "option_set": number})
+            rate = {"type": "evaluation.submit", "call": 1, "level": 1, "comment": f"找 {number}"}
+            assert hall.say("device", "ev-01", rate).get("dropped") == ["comment"] or number == PHONE
+            operator = {"Authorization": f"Bearer {hall.tokens['operator']}"}
+            for seq, kind in enumerate(get_args(cases_api.Step), 1):
+                planted = planted_in(kind, number)
+                key = {"Idempotency-Key": f"step:{seq}"}
+                rude(f"/api/v1/cases?hall={HALL}", {"boot": "step", "seq": seq, "body": planted}, **operator, **key)
             for path in (f"/board/{number}", f"/e/{number}", f"/{number}", f"/events/board?hall={HALL}&name={number}"):
                 status(hall, path)
             status(hall, f"/api/v1/ticket?hall={HALL}&number={number}", Authorization=f"Bearer {hall.tokens['guide']}")
         shown = hall.served.get("/metrics")[1] + hall.served.text
         assert hall.served.terminate() == 0
+        said = heard.all()
     kept = b"".join(path.read_bytes() for path in (tmp_path / "data").rglob("*") if path.is_file())
     assert b"P001" in kept, "it was looked for in the right place"
+    assert b'"screen"' in said or b"screen" in said, "it was listened to"
     for number in (IDENTITY, PHONE):
+        assert number.encode() not in said
         assert number.encode() not in kept and number not in shown + hall.served.text

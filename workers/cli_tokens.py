@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Annotated, Final, get_args
 
 import typer
 
+from devices.privacy import personal
+
 if TYPE_CHECKING:
     from workers.web.access import Grant
 
@@ -39,6 +41,8 @@ def add(
 
     if role not in get_args(Role):
         fail(f"no role {role!r}", "--role", f"one of {', '.join(get_args(Role))}", USAGE)
+    if personal(note):
+        fail("an identity or phone number in the note", "--note", "say what the token is for, not whose", USAGE)
     known(file)
     made, entry = new_token(role, tuple(hall), tuple(device or ()), note)
     append(file, entry)

@@ -15,6 +15,7 @@ from msgspec import Meta, Struct
 
 from core import policy
 from core.policy import Policy, PolicyError
+from devices.privacy import personal
 from workers import holidays
 from workers.link_settings import parse_url
 
@@ -237,6 +238,7 @@ def hall_files(directory: str) -> list[Policy]:
         try:
             one = policy.parse(path.read_text("utf-8"), canonical=path.suffix == ".json")
             found.append(holidays.filled(one, Path(directory)))
+            problems += [f"{path}: an identity or phone number of somebody" for _ in _personal(one)]
         except PolicyError as error:
             problems += [f"{path}: {problem}" for problem in error.problems]
         except (OSError, UnicodeDecodeError) as error:
@@ -246,6 +248,19 @@ def hall_files(directory: str) -> list[Policy]:
     if problems:
         raise SettingsError(problems)
     return found
+
+
+def _personal(one: Policy) -> list[str]:
+    """Texts of a policy that would bring somebody's number into the journal. Said without it."""
+
+    def texts(value: Any) -> list[str]:
+        if isinstance(value, dict):
+            return [text for pair in value.items() for part in pair for text in texts(part)]
+        if isinstance(value, list | tuple):
+            return [text for part in value for text in texts(part)]
+        return [value] if isinstance(value, str) else []
+
+    return [text for text in texts(msgspec.to_builtins(one)) if personal(text)]
 
 
 def process_environment() -> Mapping[str, str]:
