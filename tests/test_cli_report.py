@@ -161,3 +161,20 @@ def test_f6_mean_levels_are_told_by_profile(tmp_path: Path) -> None:
     told = [(one["profile"], one["n5"], one["n3"], one["n2"], one["satisfaction_num"]) for one in lines]
     assert told == [("keys4", 1, 0, 1, 700), ("pad", 0, 1, 0, 300)]
     assert "1/2 50.0" in said(tmp_path, "--by", "profile").splitlines()[1]
+
+
+@pytest.mark.parametrize("asked", [("--by", "clerk"), ("--by", "flags"), ("--clerk", "staff-1"), ("--clerk", "nobody")])
+def test_a_notice_board_shows_nobodys_own_results(data: Path, asked: tuple[str, ...]) -> None:
+    found = RUN.invoke(app, ["report", str(data), "--month", "2026-11", "--public", *asked])
+    assert found.exit_code == 2 and found.stdout == ""
+
+
+@pytest.mark.parametrize("by", ["hall", "department", "service", "day", "profile", "records"])
+def test_what_a_notice_board_may_show_names_no_clerk(data: Path, by: str) -> None:
+    shown = said(data, "--by", by, "--public", "--format", "json")
+    assert "staff-1" not in shown and "staff-2" not in shown
+
+
+def test_a_clerk_is_given_no_other_clerks_lines(data: Path) -> None:
+    mine = said(data, "--by", "clerk", "--clerk", "staff-1", "--format", "json")
+    assert {line["clerk"] for line in json.loads(mine)["lines"]} == {"staff-1"}

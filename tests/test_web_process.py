@@ -128,6 +128,16 @@ def planted_in(kind: type[msgspec.Struct], number: str) -> dict[str, Any]:
     return body | ({"channel": "paper"} if kind is cases_api.Entered else {})
 
 
+def served_once(hall: ServedHall) -> None:
+    """A serving that may be rated, and somebody waits."""
+    hall.clerk(1, "staff.sign_on", staff="P001")
+    for press in ("", "ticket.call_next", "serving.start", "serving.finish", ""):
+        if press:
+            hall.clerk(1, press)
+        else:
+            hall.take("s01")
+
+
 class Overheard:
     """Everything that is said on MQTT, topics and payloads, until it is asked for."""
 
@@ -157,12 +167,8 @@ def test_a_persons_number_gets_nowhere(tmp_path: Path) -> None:
             error.close()
 
     with served_hall(tmp_path) as hall:
-        hall.clerk(1, "staff.sign_on", staff="P001")
-        hall.take("s01")
-        for press in ("ticket.call_next", "serving.start", "serving.finish"):
-            hall.clerk(1, press)
-        hall.take("s01")
-        heard = Overheard(hall.broker.port)
+        served_once(hall)
+        heard, operator = Overheard(hall.broker.port), f"Bearer {hall.tokens['operator']}"
         for number in (IDENTITY, PHONE):
             for body in (
                 {"type": "ticket.take", "service": "s01", "assisted_by": number},
@@ -183,11 +189,9 @@ def test_a_persons_number_gets_nowhere(tmp_path: Path) -> None:
             rude(f"/api/v1/e/1.{HALL}.1.1.x", {"level": 1, "option_set": number})
             rate = {"type": "evaluation.submit", "call": 1, "level": 1, "comment": f"找 {number}"}
             assert hall.say("device", "ev-01", rate).get("dropped") == ["comment"] or number == PHONE
-            operator = {"Authorization": f"Bearer {hall.tokens['operator']}"}
             for seq, kind in enumerate(get_args(cases_api.Step), 1):
-                planted = planted_in(kind, number)
-                key = {"Idempotency-Key": f"step:{seq}"}
-                rude(f"/api/v1/cases?hall={HALL}", {"boot": "step", "seq": seq, "body": planted}, **operator, **key)
+                event, key = {"boot": "step", "seq": seq, "body": planted_in(kind, number)}, f"step:{seq}"
+                rude(f"/api/v1/cases?hall={HALL}", event, Authorization=operator, **{"Idempotency-Key": key})
             for path in (f"/board/{number}", f"/e/{number}", f"/{number}", f"/events/board?hall={HALL}&name={number}"):
                 status(hall, path)
             status(hall, f"/api/v1/ticket?hall={HALL}&number={number}", Authorization=f"Bearer {hall.tokens['guide']}")

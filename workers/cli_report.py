@@ -27,6 +27,9 @@ EMPTY: Final = ("", "0", "0/0", "0.0", "False")
 STARS: Final = ["rank", "hall", "department", "clerk", "good", "good_low", "good_high", "handling_s", "cases"]
 
 
+PERSONAL: Final = ("clerk", "flags")  # of one person: for that clerk, and for who is responsible
+
+
 def attach(app: typer.Typer) -> None:
     """Add the command."""
     app.command()(report)
@@ -59,6 +62,8 @@ def report(
 
     if by not in KINDS or form not in FORMS or (form == "parquet" and out is None):
         fail(f"no report by {by!r} as {form!r}", "--by, --format, --out", "see jiaohao report --help", USAGE)
+    if public and (clerk or by in PERSONAL):
+        fail("a notice board shows nobody's own results", "--public", f"not with --clerk or --by {by}", USAGE)
     try:
         span = period(day, month, first, last)
     except ValueError as error:
