@@ -51,6 +51,12 @@ pictures: setup
 bench: setup
 	$(BIN)/python -m bench all
 
+# The peak hall for ten minutes, with faults, everything bounded; `make slow` runs 75 s of it.
+SOAK_S ?= 600
+.PHONY: soak
+soak: setup
+	SOAK_S=$(SOAK_S) $(BIN)/python -m pytest -q -s -m slow tests/test_soak.py
+
 # Runs of the deterministic simulation from seeds 1, 2, ...; SEED=7 is one run, with its trace.
 SEEDS ?= 1000
 simulate: setup

@@ -2,6 +2,9 @@
 
 import asyncio
 import shutil
+from collections.abc import Iterable
+from contextlib import closing
+from itertools import product
 from pathlib import Path
 
 import pytest
@@ -97,6 +100,58 @@ def test_every_byte_of_a_blob_is_covered(copy: Path, table: str, column: str, si
     db.execute(f"UPDATE {table} SET {column} = ? WHERE {KEYS[table]}", (before,))
     db.close()
     assert verify(copy) == []
+
+
+def cells(path: Path, table: str) -> list[range]:
+    """Where each row of a table lies in the file: length, key, header and values, as SQLite wrote them."""
+    with closing(engine.connect(path)) as db:
+        (root,) = db.execute("SELECT rootpage FROM sqlite_schema WHERE name = ?", (table,)).fetchone()
+    content, page = path.read_bytes(), (root - 1) * 4096
+    assert content[page] == 13, "small enough for one leaf"
+    found = []
+    for at in range(int.from_bytes(content[page + 3 : page + 5], "big")):
+        start = page + int.from_bytes(content[page + 8 + 2 * at : page + 10 + 2 * at], "big")
+        assert content[start] < 128 and content[start + 1] < 128, "lengths and keys of one byte"
+        found.append(range(start, start + 2 + content[start]))
+    return found
+
+
+def contents(path: Path) -> list[list[tuple[object, ...]]]:
+    """What anybody reads out of the file."""
+    with closing(engine.connect(path)) as db:
+        return [db.execute(f"SELECT * FROM {table}").fetchall() for table in NUMBERS]
+
+
+def flipped_and_verified(directory: Path, row: range, bits: Iterable[int]) -> None:
+    """One bit after the other, each alone: each is found. SQLite writes two things that it never reads, the kind of a
+    key column and a second way to write nothing: where they change every value is the same as before."""
+    path = next(directory.glob("*.db"))
+    whole, before, unread = path.read_bytes(), contents(path), 0
+    for place, bit in product(row, bits):
+        changed = bytearray(whole)
+        changed[place] ^= 1 << bit
+        path.write_bytes(changed)
+        if not verify(directory):
+            assert contents(path) == before, f"byte {place}, bit {bit}"
+            unread += 1
+    assert unread <= 2
+    path.write_bytes(whole)
+    assert verify(directory) == []
+
+
+@pytest.mark.parametrize("table", list(NUMBERS))
+def test_every_byte_of_a_row_on_disk_is_covered(copy: Path, table: str) -> None:
+    rows = cells(next(copy.glob("*.db")), table)
+    assert len(rows) >= 3
+    flipped_and_verified(copy, rows[1], [0, 5])
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize("table", list(NUMBERS))
+def test_every_bit_of_every_row_on_disk_is_covered(copy: Path, table: str) -> None:
+    for row in cells(next(copy.glob("*.db")), table):
+        flipped_and_verified(copy, row, range(8))
 
 
 @pytest.mark.parametrize(

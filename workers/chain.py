@@ -95,5 +95,9 @@ def link(before: bytes, head: Head, short: bytes, long: bytes) -> bytes:
 
 
 def snapshot_crc(hall: str, hall_seq: int, seq: int, fmt: int, at_ms: int, data: bytes) -> int:
-    """CRC-32 of a whole snapshot row, so that a changed column is found as surely as changed data."""
-    return zlib.crc32(hall.encode(), zlib.crc32(SNAPSHOT_HEAD.pack(hall_seq, seq, fmt, at_ms), zlib.crc32(data)))
+    """CRC-32 of a whole snapshot row, so that a changed column is found as surely as changed data. -1, which none is,
+    where damage has made another kind of a value."""
+    try:
+        return zlib.crc32(hall.encode(), zlib.crc32(SNAPSHOT_HEAD.pack(hall_seq, seq, fmt, at_ms), zlib.crc32(data)))
+    except (TypeError, struct.error):
+        return -1

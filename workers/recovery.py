@@ -6,6 +6,7 @@ The functions run in a connection's own thread.
 """
 
 import calendar
+import struct
 import time
 from collections.abc import Container, Iterator
 from contextlib import closing
@@ -21,6 +22,13 @@ from workers.ports import JournalDamaged, Missing, Row
 
 VERSION: Final = 2
 BLOCK: Final = 5000
+STRANGE: Final = (
+    TypeError,
+    ValueError,
+    IndexError,
+    OverflowError,
+    struct.error,
+)  # a row whose values are of other kinds
 MONTHS: Final = "journal-????-??.db"
 ARCHIVE: Final = "archive"  # closed months, read-only
 ROWS: Final = (
@@ -356,6 +364,13 @@ def verified(db: Connection, after: int) -> Iterator[list[Item]]:
 
 def batches(db: Connection, boundary: int) -> Iterator[list[Item]]:
     """The checked rows of each batch behind a batch end."""
+    try:
+        yield from _batches(db, boundary)
+    except STRANGE as error:
+        raise damaged(f"a value of another kind ({error})", "tables journal, batch") from error
+
+
+def _batches(db: Connection, boundary: int) -> Iterator[list[Item]]:
     sealed, seq, rows = sealed_at(db, boundary), boundary, Rows(db, boundary)
     assert sealed is not None, f"no batch ends at {boundary}"
     seal = sealed

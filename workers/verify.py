@@ -84,6 +84,8 @@ def guarded(found: Iterator[str]) -> Iterator[str]:
         yield str(error).splitlines()[0]
     except engine.DatabaseError as error:
         yield f"unreadable ({engine.error_name(error)})"
+    except recovery.STRANGE as error:
+        yield f"a value of another kind ({error})"
 
 
 def pages(db: Connection) -> Iterator[str]:
