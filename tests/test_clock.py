@@ -61,3 +61,14 @@ def test_the_meter_beats_and_measures_how_late() -> None:
         assert lags[3] < lags[2], "what was missed is not made up for"
 
     asyncio.run(scenario())
+
+
+def test_a_clock_that_is_set_is_told_by_how_much_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    utc, running = [1_000_000], [50.0]
+    monkeypatch.setattr(clock, "utc_ms", lambda: utc[0])
+    monkeypatch.setattr(clock, "monotonic_s", lambda: running[0])
+    jumps = clock.Jumps()
+    for set_s in (0, -3600, 0, 660):
+        running[0] += 2.0
+        utc[0] += 2000 + set_s * 1000
+        assert round(jumps.since_last(), 3) == set_s

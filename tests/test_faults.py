@@ -131,7 +131,9 @@ def test_a_network_that_is_silent_is_given_up_and_made_again(mosquitto_broker: R
 
 
 def test_a_clock_that_jumps_both_ways_stops_nothing(iotcore_broker: RunningBroker, machine: Machine) -> None:
-    """Seen: stamps held back are counted. Kept: order, and stamps that never run backwards, over a restart, too."""
+    """Seen: clock.back, clock.leap, not ready while it lies behind, stamps held back are counted.
+
+    Kept: order, and stamps that never run backwards, over a restart, too."""
 
     async def scenario() -> None:
         with machine.preloaded():
@@ -142,8 +144,11 @@ def test_a_clock_that_jumps_both_ways_stops_nothing(iotcore_broker: RunningBroke
                     machine.set(clock_ms=-3_600_000)
                     await people.more(20)
                     assert (await blocking(served.metrics))["jiaohao_clock_clamped_total"] > 0
+                    assert (await blocking(served.wait_for, "clock.back"))["seconds"] < -3500
+                    assert (await blocking(served.metrics))['jiaohao_ready{check="clock"}'] == 0
                     machine.set(clock_ms=1_200_000)
                     await people.more(20)
+                    assert (await blocking(served.wait_for, "clock.leap"))["seconds"] > 4700
                     machine.set(clock_ms=0)
                     await people.more(20)
                     assert (await blocking(served.get, "/healthz"))[0] == 200

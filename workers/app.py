@@ -26,7 +26,7 @@ from core.state import HallState
 from workers import collector, engine, erasure, fold, logs, renewal, settings, trail
 from workers.canary import Canary
 from workers.check import narrow
-from workers.clock import Clock, LagMeter, utc_ms
+from workers.clock import Clock, Jumps, LagMeter, utc_ms
 from workers.dispatcher import Dispatcher
 from workers.door import Door
 from workers.journal import Listener, SqliteJournal
@@ -52,6 +52,7 @@ COLLECT_AFTER: Final = (50_000, 20, 50)  # facts, rows and tickets make no cycle
 STOP_S: Final = 10.0
 ALIVE_S: Final = 5.0
 BEHIND_MS: Final = 60_000
+BACK_S, LEAP_S = -1.0, 600.0  # so far a clock must be set for a line
 QUIET_S: Final = 1.0  # without news the loop is turned by hand, so that it can be seen to turn
 
 
@@ -69,6 +70,7 @@ class App:
         self._rounds_at = 0.0
         self._recovery = (0.0, 0)
         self.owner = FlockOwner(None, ())
+        self.jumps = Jumps()
 
     async def run(self) -> None:
         """Until SIGTERM or SIGINT; everything acknowledged is then in the journal. Failures propagate."""
@@ -303,6 +305,9 @@ class App:
 
     def _beat(self) -> None:
         self.notify.alive(self.alive)
+        jump_s = self.jumps.since_last()
+        if not BACK_S < jump_s < LEAP_S:
+            self.log.warning(logs.CLOCK_BACK if jump_s < 0 else logs.CLOCK_LEAP, seconds=round(jump_s, 1))
         self.nightly.turn()
         for hall, probe in self.canary.due((one.state for one in self.halls.values()), self.clock.now_ms()):
             self.dispatcher.ask(hall, probe)

@@ -34,6 +34,18 @@ def monotonic_s() -> float:
     return time.monotonic()
 
 
+class Jumps:
+    """How far the machine's clock was set, by the one that only runs."""
+
+    def __init__(self) -> None:
+        self._apart_s = utc_ms() / 1000 - monotonic_s()
+
+    def since_last(self) -> float:
+        """Seconds since the last call; forward is above 0."""
+        before, self._apart_s = self._apart_s, utc_ms() / 1000 - monotonic_s()
+        return self._apart_s - before
+
+
 class LagMeter:
     """How late the loop is: the difference between when a timer should have fired and when it did, seconds."""
 
