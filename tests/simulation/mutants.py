@@ -75,7 +75,7 @@ MUTANTS = (
         "core.state:HallState",
         ((r"getattr\(self, name\) for", '({} if name == "windows" else getattr(self, name)) for'),),
     ),
-    Mutant("replay forgets the causes", "workers.fold", ((r"cause = Cause\(.*", "cause = None"),)),
+    Mutant("replay forgets the causes", "workers.fold", ((r"cause = _new\(Cause.*", "cause = None"),)),
     Mutant(
         "replay skips a fact now and then",
         "workers.fold",
@@ -86,7 +86,7 @@ MUTANTS = (
             ),
         ),
     ),
-    Mutant("orders are not said again after a restart", "workers.fold", ((r"speaks=n > marks.*\)", "speaks=False)"),)),
+    Mutant("orders are not said again after a restart", "workers.fold", ((r"speaks=n > mark\)", "speaks=False)"),)),
     Mutant(
         "a start begins with what nobody has heard",
         "workers.recovery",

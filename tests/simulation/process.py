@@ -201,7 +201,7 @@ def underneath(world: "World") -> Iterator[None]:
         (app, "settings", changed(settings, hall_files=lambda where: [world.policy])),
         (app, "version", lambda name: "0"),
         (app, "key_of", lambda path: b"k" * 32),
-        (app, "calm_collector", lambda: None),
+        (app, "spare_the_collector", lambda: None),
         (app, "Random", lambda: Random(rng.random())),
         (app, "BEAT_S", 1.0),
         (link, "secrets", SimpleNamespace(token_hex=lambda size: f"{rng.getrandbits(8 * size):0{2 * size}x}")),
