@@ -52,6 +52,25 @@ def test_a_guide_finds_takes_moves_and_changes_the_class(browser: Browser, hall:
         expect(page.locator("#found")).to_contain_text("没有这个号")
 
 
+def test_a_guide_diverts_the_last_of_a_queue(browser: Browser, hall: ServedHall) -> None:
+    with visiting(browser, hall) as visitor:
+        page = visitor.open("/guide?lang=en", "guide")
+        waiting = page.locator("#services tr td:nth-child(2)")
+        expect(waiting.first).not_to_have_text("0")
+        before = [int(text) for text in waiting.all_inner_texts()]
+        page.locator("#to").select_option("s03")
+        page.locator("#many").fill("2")
+        page.keyboard.press("Enter")
+        expect(waiting.first).to_have_text(str(before[0] - 2))
+        expect(waiting.nth(2)).to_have_text(str(before[2] + 2))
+        page.locator("#to").select_option("s01")
+        page.keyboard.press("Tab")
+        page.keyboard.press("Enter")
+        expect(page.locator("#said.bad")).to_be_visible()  # to itself
+        picture(page, "guide-divert", whole=True)
+        assert accessible(page) == [] and small_targets(page, 48) == []
+
+
 def test_an_operator_sees_the_hall_move_and_a_clerk_does_not(browser: Browser, hall: ServedHall) -> None:
     with visiting(browser, hall, viewport={"width": 1600, "height": 1000}) as visitor:
         page = visitor.open("/ops", "operator")

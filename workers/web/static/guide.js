@@ -22,6 +22,10 @@ async function act(body) {
   const number = ticket ? ticket.number : found && found.number;
   if (number) look(number);
 }
+function divert(event) {
+  event.preventDefault();
+  act({ type: "queue.divert", from_service: $("#from").value, to_service: $("#to").value, count: Number($("#many").value), why: "guide" });
+}
 async function look(number) {
   const mine = ++asked; // an answer that was overtaken is not shown
   const answer = await fetch(`/api/v1/ticket?hall=${encodeURIComponent(hall)}&number=${encodeURIComponent(number)}`);
@@ -63,6 +67,10 @@ function draw(g) {
   });
   fill($("#missed"), g.missed, () => g.missed.length ? g.missed.map((one) => el("li", {}, el("button", { class: "plain number", text: one.number, onclick: () => look(one.number) }))) : [el("li", { text: t("guide.none_missed") })]);
   const names = new Map(g.services.map((one) => [one.code, one.name]));
+  for (const [select, at] of [[$("#from"), 0], [$("#to"), 1]]) fill(select, [g.services.map((one) => one.code)], () => {
+    const kept = select.value || (g.services[at] || {}).code;
+    return g.services.map((one) => el("option", { value: one.code, text: name(one.name), selected: one.code === kept }));
+  });
   const rows = $("#services");
   if (rows.children.length !== g.services.length) rows.replaceChildren(...g.services.map(row));
   g.services.forEach((one, at) => {
@@ -80,10 +88,12 @@ function row(one) {
 }
 $("#out").append(logoutButton());
 $("#find").addEventListener("submit", (event) => { event.preventDefault(); look($("#number").value.trim()); });
+$("#divert").addEventListener("submit", divert);
 const own = await ownDevice("guide", (devices) => devices[0] || null);
 if (own) {
   hall = own.hall;
   device = new Device(own.hall, own.device, (text) => text && set("#said", text));
+  $("#diversion").hidden = false;
 } else set("#said", t("guide.no_device"));
 set("#where", own ? `${hall} · ${own.device}` : hall);
 watch("guide", { hall, name: own ? own.device : "" }, draw);
