@@ -6,10 +6,11 @@ import pytest
 from core import commands as c
 from core.policy_parts import OptionSetPart
 from core.state import HallState
+from devices import pictures
 from devices.pictures import STATUS
 from tests.halls import MIN, MORNING, Driven, opened
 from workers.vitals import Vitals
-from workers.web import drawings
+from workers.web import drawings, guidance
 from workers.web.texts import OPTIONS
 
 REF = "9f0c" * 8
@@ -145,3 +146,23 @@ def test_no_picture_knows_a_person_and_equal_states_give_equal_pictures(page: st
     assert REF not in drawn(driven.state).decode()
     assert drawn(driven.state) == drawn(driven.replayed().state)
     assert driven.state.digest() == before, "looking changes nothing"
+
+
+def test_what_clerks_guides_and_everybody_see_is_the_same_whatever_was_rated() -> None:
+    """Results of a clerk are for the case desk and the reports: not for a neighbour, a guide or a board."""
+
+    def seen(level: int) -> list[bytes]:
+        driven = opened()
+        for counter, service in ((1, "si"), (2, "tax")):
+            driven.take(service)
+            opening = driven.serve(counter)
+            driven.ask(c.SubmitEvaluation(opening.call, level if counter == 1 else 5, channel="pad"))
+        driven.wait(2 * MIN)
+        state = driven.state
+        console, ev = state.devices["caller-2"], state.devices["ev-1"]
+        shown = [drawings.board(state, ""), drawings.console(state, console), drawings.pad(state, ev, "")]
+        shown += [guidance.guide(state, "", driven.at_ms)]
+        shown += [found for one in state.devices.values() if (found := pictures.draw(state, one)) is not None]
+        return [msgspec.json.encode(one) for one in shown]
+
+    assert seen(1) == seen(5) and len(seen(1)) > 8
