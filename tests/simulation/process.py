@@ -21,7 +21,7 @@ from tests.simulation.loop import Owner
 from workers import app, dispatcher, engine, link, owner, settings
 from workers.opening import Options
 from workers.ports import Input, Outgoing
-from workers.settings import BrokerSection, InboxSection, JournalSection, Settings
+from workers.settings import BrokerSection, InboxSection, JournalSection, ReportSection, Settings
 
 if TYPE_CHECKING:
     from tests.simulation.world import World
@@ -90,6 +90,7 @@ class Life:
                 dir=str(world.disk.place), batch_max=plan.batch_max, snapshot_every=plan.snapshot_every
             ),
             inbox=InboxSection(max=100),
+            report=ReportSection(scan_after_s=0),  # a child has real time
         )
         self.app = app.App(chosen, Log(self))
         self.main = world.loop.spawn(self.owner, self._main())
