@@ -130,6 +130,10 @@ def test_ten_thousand_retained_states_at_connect(broker: RunningBroker, tmp_path
     online = 'jiaohao_devices{hall="all",kind="peripheral",state="online"}'
 
     async def scenario() -> None:
+        with serve(broker, tmp_path / "served", *map(crowded, range(HALLS))) as first:  # the halls learn their devices
+            await blocking(first.up)
+            await blocking(first.until, lambda found: found['jiaohao_facts_total{kind="PolicyChanged"}'] == HALLS)
+            assert await blocking(first.terminate) == 0
         await retain(broker.port_v5, STATES)
         with serve(broker, tmp_path / "served", *map(crowded, range(HALLS))) as served:
             await blocking(served.up)
