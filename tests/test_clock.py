@@ -72,3 +72,31 @@ def test_a_clock_that_is_set_is_told_by_how_much_once(monkeypatch: pytest.Monkey
         running[0] += 2.0
         utc[0] += 2000 + set_s * 1000
         assert round(jumps.since_last(), 3) == set_s
+
+
+def test_a_clock_set_by_more_than_ten_minutes_is_not_believed(utc: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    running = [5_000]
+    monkeypatch.setattr(clock, "_running_ms", lambda: running[0])
+    hall, start = Clock(), utc[0]
+
+    def later(ms: int, *, set_by: int = 0) -> int:
+        running[0] += ms
+        utc[0] += ms + set_by
+        return hall.now_ms() - start
+
+    assert later(1_000) == 1_000 and not hall.leapt
+    assert later(1_000, set_by=600_000) == 602_000 and not hall.leapt  # as far as is believed
+    assert later(1_000, set_by=-600_000) == 3_000 and not hall.leapt
+    for far in (600_001, -600_001):
+        assert later(1_000, set_by=far) == later(0) and hall.leapt
+        before = later(0)
+        assert later(1_000) == before + 1_000 and hall.leapt, "time goes on"
+        assert later(0, set_by=-far) == before + 1_000 and not hall.leapt, "put right, it is believed again"
+
+
+def test_a_clock_far_behind_the_journal_goes_on_from_it(utc: list[int]) -> None:
+    hall = Clock()
+    hall.not_before(utc[0] + 600_000)
+    assert hall.now_ms() == utc[0] and not hall.leapt
+    hall.not_before(utc[0] + 86_400_000)
+    assert 0 <= hall.now_ms() - utc[0] - 86_400_000 < 60_000 and hall.leapt

@@ -131,9 +131,9 @@ def test_a_network_that_is_silent_is_given_up_and_made_again(mosquitto_broker: R
 
 
 def test_a_clock_that_jumps_both_ways_stops_nothing(iotcore_broker: RunningBroker, machine: Machine) -> None:
-    """Seen: clock.back, clock.leap, not ready while it lies behind, stamps held back are counted.
+    """Seen: clock.back, clock.leap, not ready while it lies behind or is not believed, stamps held back are counted.
 
-    Kept: order, and stamps that never run backwards, over a restart, too."""
+    Kept: order, and stamps that never run backwards, over a restart, too; far ahead, hall time goes on as it was."""
 
     async def scenario() -> None:
         with machine.preloaded():
@@ -141,14 +141,15 @@ def test_a_clock_that_jumps_both_ways_stops_nothing(iotcore_broker: RunningBroke
                 with begin(iotcore_broker) as served:
                     await blocking(served.up)
                     await people.more(20)
-                    machine.set(clock_ms=-3_600_000)
+                    machine.set(clock_ms=-300_000)
                     await people.more(20)
                     assert (await blocking(served.metrics))["jiaohao_clock_clamped_total"] > 0
-                    assert (await blocking(served.wait_for, "clock.back"))["seconds"] < -3500
+                    assert (await blocking(served.wait_for, "clock.back"))["seconds"] < -290
                     assert (await blocking(served.metrics))['jiaohao_ready{check="clock"}'] == 0
                     machine.set(clock_ms=1_200_000)
                     await people.more(20)
-                    assert (await blocking(served.wait_for, "clock.leap"))["seconds"] > 4700
+                    assert (await blocking(served.wait_for, "clock.leap"))["seconds"] > 1490
+                    assert (await blocking(served.metrics))['jiaohao_ready{check="clock"}'] == 0
                     machine.set(clock_ms=0)
                     await people.more(20)
                     assert (await blocking(served.get, "/healthz"))[0] == 200
@@ -160,7 +161,7 @@ def test_a_clock_that_jumps_both_ways_stops_nothing(iotcore_broker: RunningBroke
                     assert await blocking(again.terminate) == 0
         await kept(iotcore_broker.directory, people, at_least=100)
         stamps = [row.at_ms async for _, _, row in replays.rows(iotcore_broker.directory / "data")]
-        assert stamps == sorted(stamps)
+        assert stamps == sorted(stamps) and stamps[-1] < time.time_ns() // 1_000_000 + 60_000
 
     asyncio.run(scenario())
 

@@ -116,6 +116,7 @@ class App:
         self.halls.pop("_core", None)
         for one in policies:
             self.halls.setdefault(one.hall.id, Hall(HallState(one.hall.id)))
+        self.clock.not_before(max((one.state.at_ms for one in self.halls.values()), default=0))
         self._recovery = (time.perf_counter() - started, folded.facts)
         self.log.info(logs.RECOVERED, seconds=round(self._recovery[0], 3), facts=folded.facts, halls=len(self.halls))
 
@@ -329,16 +330,19 @@ class App:
         return moves or self._held or not self.link.ready()
 
     def ready(self) -> Mapping[str, bool]:
-        """The checks of readiness. The clock is wrong when it lies behind what the journal holds."""
+        """The checks of readiness. A clock is wrong that was set too far, or lies behind what the journal holds."""
         now_ms = self.clock.now_ms()
         return {
             "broker": self.link.ready(),
             "journal": not self._held,
             "disk": self.journal.ballast.held,
             "inbox": not self.link.stats.paused,
-            "clock": all(one.state.at_ms - now_ms < BEHIND_MS for one in self.halls.values()),
+            "clock": not self.clock.leapt and self._in_time(now_ms),
             "halls": all(one.state.policy is not None for one in self.halls.values()) and bool(self.halls),
         }
+
+    def _in_time(self, now_ms: int) -> bool:
+        return all(one.state.at_ms - now_ms < BEHIND_MS for one in self.halls.values())
 
     # The journal tells.
 

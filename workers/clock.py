@@ -1,32 +1,58 @@
 """workers/clock.py: where time comes from. UTC milliseconds, stamped once where an input is read.
 
 A simulated day runs at `speed`: hall time = origin + (now - anchor) * speed; with an anchor it goes on after a restart.
+A clock that is set by more than 10 min is not believed: hall time goes on as time that only runs does.
 """
 
 import asyncio
 import time
 from collections.abc import Callable
+from typing import Final
+
+LEAP_MS: Final = 600_000
 
 
 class Clock:
-    """Milliseconds of the hall. Speed 1 is real time; `origin_ms` and `anchor_ms` then mean nothing."""
+    """Milliseconds of the hall. Speed 1 is real time; `origin_ms` and `anchor_ms` then mean nothing.
 
-    __slots__ = ("anchor_ms", "origin_ms", "speed")
+    `leapt`: the machine's clock is set too far from where it was to be believed; a new start believes it.
+    """
+
+    __slots__ = ("_apart_ms", "anchor_ms", "leapt", "origin_ms", "speed")
 
     def __init__(self, speed: int = 1, origin_ms: int = 0, anchor_ms: int = 0) -> None:
         self.speed = speed
         self.anchor_ms = anchor_ms or utc_ms()
         self.origin_ms = origin_ms or self.anchor_ms
+        self.leapt = False
+        self._apart_ms = utc_ms() - _running_ms()
 
     def now_ms(self) -> int:
-        """UTC ms of the hall, whatever is wrong with the machine's clock; each hall clamps it to never run back."""
+        """UTC ms of the hall; each hall clamps it to never run back."""
         now_ms = utc_ms()
-        return now_ms if self.speed == 1 else self.origin_ms + (now_ms - self.anchor_ms) * self.speed
+        if self.speed != 1:
+            return self.origin_ms + (now_ms - self.anchor_ms) * self.speed
+        running_ms = _running_ms()
+        apart_ms = now_ms - running_ms
+        self.leapt = not -LEAP_MS <= apart_ms - self._apart_ms <= LEAP_MS
+        if self.leapt:
+            return running_ms + self._apart_ms
+        self._apart_ms = apart_ms
+        return now_ms
+
+    def not_before(self, at_ms: int) -> None:
+        """The journal goes on to `at_ms`: a clock far behind that is wrong, and time goes on from there."""
+        if self.speed == 1 and utc_ms() < at_ms - LEAP_MS:
+            self._apart_ms = at_ms - _running_ms()
 
 
 def utc_ms() -> int:
     """The machine's clock, UTC ms: the one place where workers read it."""
     return time.time_ns() // 1_000_000
+
+
+def _running_ms() -> int:
+    return time.monotonic_ns() // 1_000_000
 
 
 def monotonic_s() -> float:

@@ -137,6 +137,7 @@ class Dispatcher:
         told: list[Outgoing] = []
         touched, unusual = self._touched, self.tallies.unusual
         self._sweep(batch)
+        self._commands()  # first: at a first start they bring the policy that says which devices are ours
         for one in batch:
             route = self._routes.get(one.topic) or self._route(one.topic)
             desk = route.desk
@@ -169,13 +170,16 @@ class Dispatcher:
         else:
             desk.tallies.reject("identity")
 
-    def _shell(self) -> None:
-        """What the shell asked, and what time has brought to halls that heard nothing."""
-        now_ms = self._now_ms()
+    def _commands(self) -> None:
+        """What the shell asked."""
         asked, self._asked = self._asked, []
         for name, command in asked:
             self._touched[name] = desk = self.desks[name]
-            desk.ask(command, now_ms)
+            desk.ask(command, self._now_ms())
+
+    def _shell(self) -> None:
+        """What people asked through the door, and what time has brought to halls that heard nothing."""
+        now_ms = self._now_ms()
         for name in self.door.decide(self.desks, now_ms):
             self._touched[name] = self.desks[name]
         if self._sweeps:
