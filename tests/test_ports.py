@@ -59,4 +59,4 @@ def test_what_is_said_once_counts_for_no_hall() -> None:
 
 def test_who_is_fenced_knows_its_halls() -> None:
     fenced = ports.Fenced(["h1", "h2"])
-    assert fenced.halls == ("h1", "h2") and str(fenced) == "fenced: another writer has taken over h1, h2"
+    assert fenced.halls == ("h1", "h2") and str(fenced) == "fenced: another writer has taken over\nhalls h1, h2"

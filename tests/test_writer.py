@@ -44,6 +44,8 @@ def test_another_epoch_in_the_file_fences_every_part(tmp_path: Path) -> None:
             with pytest.raises(Fenced) as fenced:
                 await journal.append([Part("a", 2, rows(2, 1)), Part("b", 0, rows(0, 1))])
             assert fenced.value.halls == ("a", "b")
+            (epoch,) = other.execute("SELECT v FROM meta WHERE k = 'epoch'").fetchone()
+            assert str(fenced.value) == f"fenced: epoch {epoch} has taken over\nhalls a, b"
             with pytest.raises(Fenced):
                 await journal.append([Part("a", 2, rows(2, 1))])  # nothing goes on after that
             assert other.execute("SELECT count(*) FROM journal").fetchone() == (2,)

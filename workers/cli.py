@@ -76,6 +76,7 @@ def first(error: BaseException) -> BaseException:
 def explain(error: BaseException, where: str) -> None:
     """One failure as three lines and its exit code. Our own mistakes keep their traceback."""
     from core.record import UnknownFact
+    from workers import engine
     from workers.connection import TakenOver
     from workers.owner import Taken
     from workers.ports import Fenced, JournalDamaged, Missing
@@ -97,6 +98,10 @@ def explain(error: BaseException, where: str) -> None:
             tell(error, where, "restore a backup", WRONG)
         case Fenced():
             tell(error, where, "only one dispatcher may write a hall; this one stops", FAIL_STOP)
+        case engine.Error() if engine.error_name(error).startswith("SQLITE_IOERR"):
+            name = engine.error_name(error)
+            what = f"journal {'read' if 'READ' in name else 'write'} failed ({name})"
+            fail(what, where, "look after the disk, then start again: the journal settles what was written", FAIL_STOP)
         case _:
             import traceback
 

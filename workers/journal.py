@@ -180,7 +180,7 @@ class SqliteJournal:
         try:
             await self._again(lambda db: write(db, batch), counted=True)
         except Foreign as error:
-            raise Fenced(halls) from error
+            raise Fenced(halls, str(error)) from error
         except engine.IntegrityError as error:
             if engine.taken(error):
                 raise Fenced(halls) from error
@@ -283,7 +283,7 @@ class SqliteJournal:
         try:
             await self._again(lambda db: store_snapshot(db, self.epoch, number, made, fresh, published))
         except Foreign as error:
-            raise Fenced([hall]) from error
+            raise Fenced([hall], str(error)) from error
         del self._words.fresh[: len(fresh)]
         if published >= self._published.get(hall, 0):
             self._published[hall] = published

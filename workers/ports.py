@@ -53,10 +53,10 @@ class Part(NamedTuple):
 
 
 class Fenced(Exception):
-    """Another writer has appended to these halls; no fact of theirs was written by this call."""
+    """Another writer has appended to these halls; no fact of theirs was written by this call. `by`: who, if known."""
 
-    def __init__(self, halls: Sequence[str]) -> None:
-        super().__init__(f"fenced: another writer has taken over {', '.join(halls)}")
+    def __init__(self, halls: Sequence[str], by: str = "another writer") -> None:
+        super().__init__(f"fenced: {by} has taken over\nhalls {', '.join(halls)}")
         self.halls = tuple(halls)
 
 

@@ -112,7 +112,7 @@ class Batch:
 
 
 class Foreign(Exception):
-    """Another epoch is stored, or our seq is taken. Turned into Fenced where the halls are known."""
+    """Another epoch is stored, which the message names. Turned into Fenced where the halls are known."""
 
 
 def write(db: Store, batch: Batch) -> None:
@@ -131,7 +131,7 @@ def check_epoch(db: Store, ours: int) -> None:
     """Foreign when a later start has raised it."""
     epoch = next(iter(db.execute("SELECT v FROM meta WHERE k = 'epoch'")))[0]
     if epoch != ours:
-        raise Foreign(f"epoch {epoch} has taken over")
+        raise Foreign(f"epoch {epoch}")
 
 
 def fill(db: Store, batch: Batch) -> None:
