@@ -35,10 +35,10 @@ def everything(a: AtWork) -> bytes:
 @pytest.mark.parametrize("text", PERSONAL)
 @pytest.mark.parametrize(("kind", "name"), TEXTS, ids=lambda what: getattr(what, "__name__", what))
 def test_no_text_of_a_command_brings_personal_data_in(kind: type[msgspec.Struct], name: str, text: str) -> None:
-    a = AtWork()
+    a = AtWork(before=(c.RegisterDevice("guide-1", "guide"),))
     device = next(
-        {"kiosk": "kiosk-1", "caller": "caller-1", "evaluator": "ev-1", "board": "board-1"}[kind_of]
-        for kind_of in ("kiosk", "caller", "evaluator", "board")
+        {"kiosk": "kiosk-1", "caller": "caller-1", "evaluator": "ev-1", "board": "board-1", "guide": "guide-1"}[kind_of]
+        for kind_of in ("kiosk", "caller", "evaluator", "board", "guide")
         if (c.SubmitEvaluation if kind is wire.Rate else kind) in ALLOWED[kind_of]
     )
     a.hear(event(1), "kiosk-2")
