@@ -23,7 +23,7 @@ from core.commands import ChangePolicy
 from core.hall import Hall
 from core.policy import Policy
 from core.state import HallState
-from workers import collector, engine, erasure, fold, logs, renewal, settings, trail
+from workers import collector, engine, erasure, fold, logs, settings, trail
 from workers.canary import Canary
 from workers.check import narrow
 from workers.clock import Clock, Jumps, LagMeter, utc_ms
@@ -40,6 +40,7 @@ from workers.opening import Options
 from workers.outbox import MqttOutbox
 from workers.owner import FlockOwner
 from workers.proofs import Proofs, key_of
+from workers.renewal import Renewal, grants, newer
 from workers.samples import Sources
 from workers.settings import Settings, SettingsError
 from workers.states import States
@@ -123,12 +124,14 @@ class App:
     async def _serve(self, policies: list[Policy]) -> None:
         self._wire()
         spare_the_collector()
-        for one in renewal.newer(policies, {name: hall.state.policy for name, hall in self.halls.items()}):
+        for one in newer(policies, self._policies()):
             self._load(one)
         self.journal.listener = Listener(commit=self._committed, retry=self._retry, recovered=self._recovered)
+        self.renewal = Renewal(self.settings, self._policies, self.site.renew, self._load, self.log)
+        loop = asyncio.get_running_loop()
         for sign in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(sign, self.stop)
-        asyncio.get_running_loop().add_signal_handler(signal.SIGHUP, self._reread)
+            loop.add_signal_handler(sign, self.stop)
+        loop.add_signal_handler(signal.SIGHUP, self.renewal.ask)
         await self.web.start()
         self.log.info(logs.LISTENING, url=self.web.url)
         self.notify.status("recovered, waiting for the broker")
@@ -195,7 +198,7 @@ class App:
         return Site(
             self.dispatcher.door,
             self.dispatcher.desks,
-            grants=renewal.grants(self.settings.web),
+            grants=grants(self.settings.web),
             proofs=self.proofs,
             notes=self.notes.read,
             now_ms=self.clock.now_ms,
@@ -209,26 +212,6 @@ class App:
                 public_url=chosen.public_url,
             ),
         )
-
-    def _reread(self) -> None:
-        """SIGHUP: tokens and hall files, each for itself. What is wrong changes nothing."""
-        for renew, read, wrong in (
-            (self._renew_tokens, logs.TOKENS_READ, logs.TOKENS_WRONG),
-            (self._renew_halls, logs.HALLS_READ, logs.HALLS_WRONG),
-        ):
-            try:
-                renew()
-                self.log.info(read)
-            except SettingsError as error:
-                self.log.error(wrong, problems=error.problems)
-
-    def _renew_tokens(self) -> None:
-        self.site.renew(renewal.grants(self.settings.web))
-
-    def _renew_halls(self) -> None:
-        found = settings.hall_files(self.settings.halls.dir)
-        for one in renewal.newer(found, {name: hall.state.policy for name, hall in self.halls.items()}):
-            self._load(one)
 
     def _link_settings(self) -> LinkSettings:
         broker = self.settings.broker
@@ -270,6 +253,9 @@ class App:
             scans=lambda: (self.nightly.scanned_s, self.nightly.failures),
         )
 
+    def _policies(self) -> dict[str, Policy | None]:
+        return {name: hall.state.policy for name, hall in self.halls.items()}
+
     def _load(self, one: Policy) -> None:
         """A changed hall file is a command, so it is journaled."""
         self.dispatcher.ask(one.hall.id, ChangePolicy(one.version, policy.digest(one), policy.document(one)))
@@ -281,12 +267,13 @@ class App:
             clock = group.create_task(meter.run(self._beat), name="clock")
             link = group.create_task(self.link.run(), name="link")
             dispatcher = group.create_task(self.dispatcher.serve(), name="dispatcher")
-            group.create_task(self._end(clock, link, dispatcher), name="end")
+            renewal = group.create_task(self.renewal.run(), name="renewal")
+            group.create_task(self._end(link, dispatcher, renewal, clock), name="end")
 
     async def _end(self, *tasks: "asyncio.Task[None]") -> None:
         """Waits for the signal, then stops in order: read no more, commit, acknowledge, publish, store the states."""
         await self._stopping.wait()
-        clock, link, dispatcher = tasks
+        link, dispatcher, *others = tasks
         async with asyncio.timeout(STOP_S):
             await self.link.drain()
             await dispatcher
@@ -294,8 +281,8 @@ class App:
         for name in self.halls:
             await self.states.store(name)
         self.outbox.close()
-        clock.cancel()
-        link.cancel()
+        for task in (link, *others):
+            task.cancel()
 
     def stop(self) -> None:
         """Orderly; a second time at once."""

@@ -1,11 +1,14 @@
 """workers/renewal.py: read at the start and again on SIGHUP: the tokens of the pages, the files of the halls."""
 
-from collections.abc import Iterable, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
+from typing import Any
 
 from core import policy
 from core.policy import Policy
-from workers.settings import SettingsError, WebSection
+from workers import logs
+from workers.settings import Settings, SettingsError, WebSection, hall_files
 from workers.web.access import Grant, read_tokens
 from workers.web.gate import LOOPBACK
 
@@ -40,3 +43,42 @@ def newer(found: Iterable[Policy], known: Mapping[str, Policy | None]) -> list[P
     if problems:
         raise SettingsError(problems)
     return changed
+
+
+class Renewal:
+    """Task `renewal`: on request tokens and hall files are read, each for itself. What is wrong changes nothing.
+
+    A thousand hall files take a second, so a thread reads them. `admit` takes the tokens, `load` one policy at a time.
+    """
+
+    def __init__(
+        self,
+        chosen: Settings,
+        known: Callable[[], Mapping[str, Policy | None]],
+        admit: Callable[[list[Grant]], None],
+        load: Callable[[Policy], None],
+        log: Any,
+    ) -> None:
+        self._chosen, self._known, self._admit, self._load, self._log = chosen, known, admit, load, log
+        self._asked = asyncio.Event()
+
+    def ask(self) -> None:
+        """A signal came; several at once are one."""
+        self._asked.set()
+
+    async def run(self) -> None:
+        """Until it is cancelled."""
+        while True:
+            await self._asked.wait()
+            self._asked.clear()
+            try:
+                self._admit(await asyncio.to_thread(grants, self._chosen.web))
+                self._log.info(logs.TOKENS_READ)
+            except SettingsError as error:
+                self._log.error(logs.TOKENS_WRONG, problems=error.problems)
+            try:
+                for one in newer(await asyncio.to_thread(hall_files, self._chosen.halls.dir), self._known()):
+                    self._load(one)
+                self._log.info(logs.HALLS_READ)
+            except SettingsError as error:
+                self._log.error(logs.HALLS_WRONG, problems=error.problems)
