@@ -1,7 +1,7 @@
 """workers/records.py: zones against their seats, facilities, volunteers and diversions, by day and over days."""
 
 from core import facts_cases as fc
-from workers.records import QUARTER_MS, RULES, Records, lines
+from workers.records import QUARTER_MS, RULES, Records, lines, waited
 
 
 def told(*facts: tuple[int, int, object]) -> Records:
@@ -17,6 +17,17 @@ def test_n5_people_of_a_zone_by_quarter_hour_against_its_seats() -> None:
     records = told(*looks, (20261123, 5, fc.ZoneCounted("w1", 0, 16)))
     (one,) = lines("h1", records.values())
     assert (one.kind, one.item, one.times, one.most, one.seats, one.p95) == ("zone", "w1", 21, 20, 16, 19)
+
+
+def test_n5_people_who_wait_in_a_zone_by_quarter_hour_against_its_seats() -> None:
+    """Ten tickets of 1.3 people wait a quarter and a half each: 13 people sit in the first quarter, 6.5 in the next."""
+    records: Records = {}
+    for _ in range(10):
+        waited(records, 20261123, QUARTER_MS * 3 // 2, QUARTER_MS * 3 // 2, ("w1", 16, 1_300_000))
+    assert records["20261123:waiting:w1"].quarters == {0: 13 * QUARTER_MS, 1: 13 * QUARTER_MS // 2}
+    waited(records, 20261123, QUARTER_MS * 2, 0, ("w1", 16, 1_300_000))  # called at once: adds nobody
+    (one,) = lines("h1", records.values())
+    assert (one.kind, one.times, one.quantity, one.most, one.seats, one.p95) == ("waiting", 11, 290, 13, 16, 13)
 
 
 def test_n13_n14_volunteers_by_what_they_did_and_facilities_by_use() -> None:

@@ -1,7 +1,8 @@
 """workers/records.py: what is on record of a hall beside its queue, by day: zones, facilities, volunteers, guides.
 
-A zone has the people counted in it by quarter hour, against its seats; a facility how often and by how many at once it
-was used; a volunteer's kind of help how much; diversions and help called how often.
+A zone has the people counted in it by quarter hour, and those who waited there for a first call (tickets times the
+people of one), against its seats; a facility how often and by how many at once it was used; a volunteer's kind of help
+how much; diversions and help called how often.
 """
 
 from collections.abc import Callable, Iterable
@@ -21,10 +22,14 @@ from core.facts_cases import (
 )
 
 QUARTER_MS: Final = 900_000
+PPM: Final = 1_000_000
 
 
 class Record(msgspec.Struct, array_like=True):
-    """Of one day, kind and item: how often, how much, the most at once, of how many; zones: by quarter hour."""
+    """Of one day, kind and item: how often, how much, the most at once, of how many; zones: by quarter hour.
+
+    Of kind `waiting` a quarter hour has the ms that people waited in it, of all others the most people at once.
+    """
 
     day: int
     kind: str
@@ -37,7 +42,10 @@ class Record(msgspec.Struct, array_like=True):
 
 
 class RecordLine(msgspec.Struct):
-    """One row of the report of records. `p95`: people, of all quarter hours in which somebody counted."""
+    """One row of the report of records. `p95`: people, of all quarter hours in which somebody counted or waited.
+
+    `waiting`: `times` tickets called, `quantity` minutes of people, `most` the mean of the fullest quarter hour.
+    """
 
     hall: str
     kind: str
@@ -68,6 +76,17 @@ def counted(records: Records, day: int, at_ms: int, fact: ZoneCounted) -> None:
     one.seats = fact.seats
     quarter = at_ms // QUARTER_MS
     one.quarters[quarter] = max(one.quarters.get(quarter, 0), fact.people)
+
+
+def waited(records: Records, day: int, at_ms: int, waited_ms: int, zone: tuple[str, int, int]) -> None:
+    """A first call at `at_ms` ends a wait. `zone`: code, seats, people a ticket in ppm. Who left uncalled is not in."""
+    code, seats, party_ppm = zone
+    start_ms = at_ms - waited_ms
+    one = _entry(records, day, "waiting", code, waited_ms * party_ppm // (60_000 * PPM))
+    one.seats = seats
+    for quarter in range(start_ms // QUARTER_MS, at_ms // QUARTER_MS + 1):
+        inside_ms = min(at_ms, (quarter + 1) * QUARTER_MS) - max(start_ms, quarter * QUARTER_MS)
+        one.quarters[quarter] = one.quarters.get(quarter, 0) + inside_ms * party_ppm // PPM
 
 
 def used(records: Records, day: int, at_ms: int, fact: FacilityUseStarted) -> None:
@@ -109,14 +128,15 @@ def lines(hall: str, records: Iterable[Record]) -> list[RecordLine]:
 
 
 def _line(hall: str, kind: str, item: str, days: list[Record]) -> RecordLine:
-    quarters = sorted(people for day in days for people in day.quarters.values())
+    unit = QUARTER_MS if kind == "waiting" else 1
+    quarters = sorted(ceil(some / unit) for day in days for some in day.quarters.values())
     return RecordLine(
         hall,
         kind,
         item,
         sum(day.times for day in days),
         sum(day.quantity for day in days),
-        max(day.most for day in days),
+        quarters[-1] if kind == "waiting" and quarters else max(day.most for day in days),
         max(day.seats for day in days),
         quarters[ceil(0.95 * len(quarters)) - 1] if quarters else 0,
     )

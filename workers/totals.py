@@ -89,7 +89,8 @@ class HallTotals(msgspec.Struct, array_like=True):
     """One hall. `calls`: of each serving that may still be rated, cell, stratum, whether shown, wait and level.
 
     `times`: today's ratings of each device, UTC ms; `given`: its levels by day; `marks`: what its rhythm showed on days
-    that are closed; `paces`: of each clerk, the moving average of the logarithm of handling times.
+    that are closed; `paces`: of each clerk, the moving average of the logarithm of handling times; `zones`: of each
+    service, where its people wait (code, seats, people a ticket in ppm).
     """
 
     day: int = 0
@@ -116,6 +117,7 @@ class HallTotals(msgspec.Struct, array_like=True):
     given: dict[str, dict[int, list[int]]] = {}
     marks: list[DayMark] = []
     records: dict[str, Record] = {}
+    zones: dict[str, tuple[str, int, int]] = {}
 
 
 class Totals(msgspec.Struct, array_like=True):
@@ -203,6 +205,8 @@ class Counter:
             cell = self._of(hall, totals, fact.service)
             cell.called += 1
             cell.waited_long += fact.waited_ms > SLOW_MS
+            if fact.service in totals.zones:
+                records.waited(totals.records, totals.day, at_ms, fact.waited_ms, totals.zones[fact.service])
 
     def missed(self, hall: str, totals: HallTotals, fact: TicketMissed, at_ms: int) -> None:
         self._of(hall, totals, totals.services.get(fact.ticket, "")).missed += 1
@@ -310,7 +314,9 @@ class Counter:
             totals.seated[counter] = (staff, at_ms)
 
     def policy_changed(self, hall: str, totals: HallTotals, fact: PolicyChanged, at_ms: int) -> None:
-        """Which counters are to be staffed: from the next day on."""
+        """Which counters are to be staffed, from the next day on; where people wait."""
+        zones = {zone.code: (zone.code, zone.seats, zone.party_ppm) for zone in fact.policy.zones}
+        totals.zones = {part.code: zones[part.zone] for part in fact.policy.services if part.zone in zones}
         totals.rostered = [part.no for part in fact.policy.counters if part.rostered]
         totals.profiles.update({part.id: part.profile for part in fact.policy.devices})
 
