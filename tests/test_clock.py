@@ -64,12 +64,12 @@ def test_the_meter_beats_and_measures_how_late() -> None:
 
 
 def test_a_clock_that_is_set_is_told_by_how_much_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    utc, running = [1_000_000], [50.0]
+    utc, running = [1_000_000], [50_000]
     monkeypatch.setattr(clock, "utc_ms", lambda: utc[0])
-    monkeypatch.setattr(clock, "monotonic_s", lambda: running[0])
+    monkeypatch.setattr(clock, "_running_ms", lambda: running[0])
     jumps = clock.Jumps()
     for set_s in (0, -3600, 0, 660):
-        running[0] += 2.0
+        running[0] += 2000
         utc[0] += 2000 + set_s * 1000
         assert round(jumps.since_last(), 3) == set_s
 
@@ -100,3 +100,34 @@ def test_a_clock_far_behind_the_journal_goes_on_from_it(utc: list[int]) -> None:
     assert hall.now_ms() == utc[0] and not hall.leapt
     hall.not_before(utc[0] + 86_400_000)
     assert 0 <= hall.now_ms() - utc[0] - 86_400_000 < 60_000 and hall.leapt
+
+
+@pytest.mark.parametrize("behind_ms", [14 * 3_600_000, 1_700_000_000_000 - 86_400_000])
+def test_a_clock_that_was_dead_at_the_start_is_believed_once_the_network_has_set_it(
+    utc: list[int], monkeypatch: pytest.MonkeyPatch, behind_ms: int
+) -> None:
+    """The journal ends at 18:00; the machine wakes at 08:00 with yesterday's clock, or that of 1970."""
+    ended, running = utc[0], [5_000]
+    monkeypatch.setattr(clock, "_running_ms", lambda: running[0])
+    utc[0] = ended - behind_ms
+    hall = Clock()
+    hall.not_before(ended)
+    for _ in range(2):
+        running[0] += 30_000
+        utc[0] += 30_000
+        assert hall.now_ms() == ended + running[0] - 5_000 and hall.leapt
+    utc[0] = ended + 14 * 3_600_000
+    assert hall.now_ms() == utc[0] and not hall.leapt
+    utc[0] += 700_000
+    assert hall.now_ms() == utc[0] - 700_000 and hall.leapt, "from then on as ever"
+
+
+@pytest.mark.skipif(not hasattr(time, "CLOCK_BOOTTIME"), reason="the system cannot tell how long it slept")
+def test_a_machine_that_slept_is_believed(utc: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    slept = [0]
+    real = time.clock_gettime_ns
+    monkeypatch.setattr(time, "clock_gettime_ns", lambda which: real(which) + slept[0] * (which == time.CLOCK_BOOTTIME))
+    hall, jumps = Clock(), clock.Jumps()
+    utc[0] += 3_600_000
+    slept[0] = 3_600_000 * 1_000_000
+    assert hall.now_ms() == utc[0] and not hall.leapt and abs(jumps.since_last()) < 60

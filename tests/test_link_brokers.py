@@ -146,6 +146,40 @@ def test_the_elder_of_two_dispatchers_with_one_client_id_ends(mosquitto_broker: 
     play(scenario)
 
 
+def test_dispatchers_with_client_ids_of_their_own_live_side_by_side(broker: RunningBroker) -> None:
+    """Each has other halls; the elder hears the probes of the younger, and both stay."""
+
+    async def scenario() -> None:
+        elder = a_link(broker, client_id="jiaohao-1", halls=("h1",), probe_s=0.05)
+        async with running(elder), reading(elder):
+            await until(lambda: elder._probed)
+            await asyncio.sleep(0.002)  # a birth has the millisecond
+            younger = a_link(broker, client_id="jiaohao-2", halls=("h2",), probe_s=0.05)
+            async with running(younger), reading(younger):
+                await until(lambda: younger._probed)
+                sent = younger.stats.messages_out, elder.stats.messages_out
+                await until(lambda: younger.stats.messages_out > sent[0] + 3 and elder.stats.messages_out > sent[1] + 3)
+                assert (elder.state, younger.state) == (State.LIVE, State.LIVE) and not elder.downs + younger.downs
+
+    play(scenario)
+
+
+@asynccontextmanager
+async def reading(link: ObservedLink) -> AsyncIterator[None]:
+    """Whatever comes is settled."""
+
+    async def settle() -> None:
+        async for batch in link.batches():
+            await link.settle(batch)
+
+    reader = asyncio.create_task(settle())
+    try:
+        yield
+    finally:
+        reader.cancel()
+        await asyncio.wait([reader])
+
+
 def test_a_new_process_is_not_taken_for_another(broker: RunningBroker) -> None:
     async def scenario() -> None:
         for _ in range(3):

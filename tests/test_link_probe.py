@@ -74,7 +74,7 @@ def test_the_probe_is_retained_and_carries_the_birth_of_the_process() -> None:
     play(scenario)
 
 
-@pytest.mark.parametrize("birth", ["younger", "elder", "own"])
+@pytest.mark.parametrize("birth", ["younger", "elder", "own", "younger of another client id"])
 @pytest.mark.parametrize("known", [True, False])
 def test_only_a_younger_birth_after_ours_was_retained_is_a_takeover(
     birth: str, known: bool, caplog: pytest.LogCaptureFixture
@@ -86,7 +86,9 @@ def test_only_a_younger_birth_after_ours_was_retained_is_a_takeover(
             if known:
                 peer.send(mqtt5.PubAckPacket(1))
                 await until(lambda: link._probed)
-            births = {"younger": b"9" + link._birth[1:], "elder": b"0" * 32, "own": link._birth}
+            whose = link.settings.client_id.encode()
+            births = {"younger": b"9" * 32 + whose, "elder": b"0" * 32 + whose, "own": link._birth}
+            births["younger of another client id"] = b"9" * 32 + b"jiaohao-2"
             once = mqtt5.QoS.AT_LEAST_ONCE
             peer.send(
                 mqtt5.PublishPacket(PROBE, births[birth], qos=once, packet_id=1, retain=True),

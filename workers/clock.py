@@ -1,7 +1,8 @@
 """workers/clock.py: where time comes from. UTC milliseconds, stamped once where an input is read.
 
 A simulated day runs at `speed`: hall time = origin + (now - anchor) * speed; with an anchor it goes on after a restart.
-A clock that is set by more than 10 min is not believed: hall time goes on as time that only runs does.
+A clock that is set by more than 10 min is not believed: hall time goes on as time that only runs does. One that was far
+behind the journal at the start is believed as soon as it is not: the network has set it.
 """
 
 import asyncio
@@ -10,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 LEAP_MS: Final = 600_000
+_RUNS: Final = getattr(time, "CLOCK_BOOTTIME", time.CLOCK_MONOTONIC)  # goes on while a machine sleeps
 
 
 class Clock:
@@ -18,7 +20,7 @@ class Clock:
     `leapt`: the machine's clock is set too far from where it was to be believed; a new start believes it.
     """
 
-    __slots__ = ("_apart_ms", "anchor_ms", "leapt", "origin_ms", "speed")
+    __slots__ = ("_apart_ms", "_journal_ms", "anchor_ms", "leapt", "origin_ms", "speed")
 
     def __init__(self, speed: int = 1, origin_ms: int = 0, anchor_ms: int = 0) -> None:
         self.speed = speed
@@ -26,6 +28,7 @@ class Clock:
         self.origin_ms = origin_ms or self.anchor_ms
         self.leapt = False
         self._apart_ms = utc_ms() - _running_ms()
+        self._journal_ms = 0  # where the journal ends, while the machine's clock is far behind it
 
     def now_ms(self) -> int:
         """UTC ms of the hall; each hall clamps it to never run back."""
@@ -34,6 +37,8 @@ class Clock:
             return self.origin_ms + (now_ms - self.anchor_ms) * self.speed
         running_ms = _running_ms()
         apart_ms = now_ms - running_ms
+        if self._journal_ms and now_ms >= self._journal_ms:
+            self._journal_ms, self._apart_ms = 0, apart_ms
         self.leapt = not -LEAP_MS <= apart_ms - self._apart_ms <= LEAP_MS
         if self.leapt:
             return running_ms + self._apart_ms
@@ -43,7 +48,7 @@ class Clock:
     def not_before(self, at_ms: int) -> None:
         """The journal goes on to `at_ms`: a clock far behind that is wrong, and time goes on from there."""
         if self.speed == 1 and utc_ms() < at_ms - LEAP_MS:
-            self._apart_ms = at_ms - _running_ms()
+            self._journal_ms, self._apart_ms = at_ms, at_ms - _running_ms()
 
 
 def utc_ms() -> int:
@@ -52,7 +57,7 @@ def utc_ms() -> int:
 
 
 def _running_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+    return time.clock_gettime_ns(_RUNS) // 1_000_000
 
 
 def monotonic_s() -> float:
@@ -64,12 +69,12 @@ class Jumps:
     """How far the machine's clock was set, by the one that only runs."""
 
     def __init__(self) -> None:
-        self._apart_s = utc_ms() / 1000 - monotonic_s()
+        self._apart_ms = utc_ms() - _running_ms()
 
     def since_last(self) -> float:
         """Seconds since the last call; forward is above 0."""
-        before, self._apart_s = self._apart_s, utc_ms() / 1000 - monotonic_s()
-        return self._apart_s - before
+        before, self._apart_ms = self._apart_ms, utc_ms() - _running_ms()
+        return (self._apart_ms - before) / 1000
 
 
 class LagMeter:

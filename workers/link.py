@@ -24,6 +24,7 @@ ASIDE: Final = 0xFFFF  # the packet id of a subscription that may be refused
 FILTERS_A_PACKET: Final = 200  # a SUBSCRIBE stays far below the broker's max_packet_size
 TAKING: Final = (State.SUBSCRIBING, State.LIVE, State.PAUSED)
 ACKING: Final = (*TAKING, State.DRAINING)
+BIRTH: Final = 32  # bytes of a probe that are when and who; the client id follows
 FAILURE: Final = 0x80  # reason codes from here on. The codec's enums are no int at run time: int() them
 AUTHORITY: Final = (mqtt5.ConnAckReasonCode.BAD_USER_NAME_OR_PASSWORD, mqtt5.ConnAckReasonCode.NOT_AUTHORIZED)
 FORBIDDEN: Final = mqtt5.PubAckReasonCode.NOT_AUTHORIZED
@@ -89,7 +90,8 @@ class Link(Connection):
         self._subscribing: dict[int, list[int]] = {}  # packet id -> the QoS asked for
         self._connack = mqtt5.ConnAckPacket()
         self._heard = 0.0
-        self._birth = b"%016d" % now_ms() + secrets.token_hex(8).encode()  # ordered by time: the elder of two yields
+        self._birth = b"%016d" % now_ms() + secrets.token_hex(8).encode()  # ordered by time: the elder of two yields,
+        self._birth += settings.client_id.encode()  # of those with one client id: the topic is all dispatchers'
         self._probed = False  # our birth is the retained one, so an older process is not taken for another
         self._forbidden = self._held = self._wants_acks = False
 
@@ -285,7 +287,7 @@ class Link(Connection):
         self._heard = asyncio.get_running_loop().time()
         self._inbox.probes += 1
         self._inbox.wake()
-        if self._probed and birth > self._birth:
+        if self._probed and birth[BIRTH:] == self._birth[BIRTH:] and birth > self._birth:
             self._on(Event.TAKEN_OVER, "a probe of another dispatcher with our client id")
 
     def _broker_says(self, topic: str, payload: bytes) -> None:

@@ -154,6 +154,7 @@ def clocks(world: "World") -> ModuleType:
     vars(found).update(vars(time))
     found.monotonic = found.perf_counter = loop.time  # type: ignore[attr-defined]  # a module of our own
     found.monotonic_ns = lambda: loop.now_ns  # type: ignore[attr-defined]  # as above
+    found.clock_gettime_ns = lambda which: loop.now_ns  # type: ignore[attr-defined]  # as above
     found.time_ns = lambda: world.wall_ms() * 1_000_000  # type: ignore[attr-defined]  # as above
     found.time = lambda: world.wall_ms() / 1000  # type: ignore[attr-defined]  # as above
     return found
