@@ -22,6 +22,9 @@ from devices.scripted_core import connected
 
 PASSED, FAILED, SKIPPED = "passed", "failed", "skipped"
 MISSING: Final = 5
+NOBODY: Final = (
+    "nobody at a terminal to press keys, so cases may have failed for that: give --press COMMAND, --power COMMAND\n"
+)
 
 
 class Outcome(Struct, frozen=True):
@@ -66,6 +69,11 @@ class Person:
 
     def __init__(self, press: str, power: str, show: str) -> None:
         self._press, self._power, self._show = press, power, show
+
+    @property
+    def absent(self) -> bool:
+        """Whether nobody can be asked to press: no command, and no terminal."""
+        return not self._press and (sys.stdin is None or not sys.stdin.isatty())
 
     async def press(self) -> bool:
         """Make it send one event."""
@@ -193,6 +201,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except KeyboardInterrupt:
         return 130
     sys.stdout.write(msgspec.json.encode(report).decode() + "\n" if as_json else text(report))
+    if not report.passed and hands.absent:
+        sys.stderr.write(NOBODY)
     return 0 if report.passed else 1
 
 

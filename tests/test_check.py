@@ -38,7 +38,10 @@ def looked(settings: Settings, *, offline: bool = True) -> dict[str, check.Findi
 def test_a_machine_in_order_passes_and_nothing_is_left_behind(tmp_path: Path) -> None:
     found = looked(chosen(tmp_path))
     assert all(one.ok for one in found.values()), found
-    assert [path.name for path in (tmp_path / "data").iterdir()] == ["jiaohao.lock"]
+    assert not (tmp_path / "data").exists() and "can be made" in found["data"].found
+    (tmp_path / "data").mkdir()
+    found = looked(chosen(tmp_path))
+    assert found["data"].found.endswith("is writable") and list((tmp_path / "data").iterdir()) == []
 
 
 def test_a_broker_that_answers_and_one_that_does_not(iotcore_broker: RunningBroker, tmp_path: Path) -> None:
@@ -75,6 +78,7 @@ def test_tokens_that_let_nobody_in_or_that_others_read(tmp_path: Path) -> None:
     file.chmod(0o600)
     settings = msgspec.structs.replace(chosen(tmp_path), web=WebSection(listen="127.0.0.1:0", tokens_file=str(file)))
     assert looked(settings)["tokens"].found == "1 (clerk)"
+    (tmp_path / "data").mkdir()
     (tmp_path / "data" / "web.key").write_text("k" * 64)
     (tmp_path / "data" / "web.key").chmod(0o644)
     found = looked(settings)["tokens"]

@@ -30,6 +30,8 @@ def a_journal(directory: Path) -> Path:
     driven = opened()
     driven.take()
     driven.serve(1, MIN)
+    driven.take()
+    driven.take()
     rows = [Row(one.at_ms, one.kind, one.v, *(one.cause or ("", "", 0))[:3], one.payload) for one in driven.journal]
 
     async def scenario() -> None:
@@ -72,6 +74,15 @@ def test_replay_and_why_of_a_good_journal_end_with_0(tmp_path: Path) -> None:
     assert facts.exit_code == 0 and json.loads(facts.stdout.splitlines()[0])["fact"] == "TicketTaken"
     why = run(cli.app, ["why", "A001", "--data", str(tmp_path), "--lang", "en"])
     assert why.exit_code == 0 and "counter 1: A001" in why.stdout
+
+
+def test_why_of_a_number_that_was_not_called_says_how_many_are_ahead_or_what_to_ask(tmp_path: Path) -> None:
+    a_journal(tmp_path)
+    for number, ahead in (("A002", 0), ("A003", 1)):
+        said = CliRunner().invoke(cli.app, ["why", number, "--data", str(tmp_path), "--lang", "en"])
+        assert said.exit_code == 0 and f"{number}: waits, {ahead} ahead" in said.stdout, said.output
+    _, _, todo = three_lines(run_cli("why", "A999", "--data", tmp_path), 5, "A999 was never called")
+    assert todo.startswith(f"jiaohao replay {tmp_path} --ticket A999")
 
 
 def test_a_damaged_journal_ends_with_1(tmp_path: Path) -> None:

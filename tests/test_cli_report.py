@@ -51,6 +51,11 @@ def test_a_table_shows_shares_with_their_numbers(data: Path, niced: list[int]) -
     assert "1/3 33.3" in first and "3/5 60.0" in first and "too_few" in first
 
 
+def test_a_period_of_nothing_says_so(data: Path) -> None:
+    found = RUN.invoke(app, ["report", str(data), "--month", "2025-01"])
+    assert (found.exit_code, found.stdout) == (0, "nothing to report in this period\n")
+
+
 def test_csv_has_every_column(data: Path) -> None:
     (row,) = csv.DictReader(io.StringIO(said(data, "--format", "csv")))
     assert tuple(row) == Line.__struct_fields__
@@ -129,7 +134,9 @@ def test_the_star_list_and_what_is_on_record(tmp_path: Path) -> None:
     ]
     head, *_ = said(tmp_path, "--by", "records").splitlines()
     assert tuple(head.split()) == RecordLine.__struct_fields__
-    assert said(tmp_path, "--by", "stars").splitlines() == ["rank"], "nobody has enough ratings"
+    assert said(tmp_path, "--by", "stars").splitlines() == ["nothing to report in this period"], (
+        "nobody has enough ratings"
+    )
     assert said(tmp_path, "--by", "records", "--format", "csv").splitlines()[0].split(",") == head.split()
 
 

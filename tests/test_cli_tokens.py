@@ -1,10 +1,12 @@
 """workers/cli_tokens.py: a token is shown once, listed by an id that tells nothing of it, and taken away again."""
 
+import os
 from pathlib import Path
 
+import pytest
 from typer.testing import CliRunner
 
-from workers.cli_tokens import token
+from workers.cli_tokens import token, write
 from workers.web.access import digest, read_tokens
 
 
@@ -30,6 +32,22 @@ def test_a_token_is_made_listed_and_taken_away(tmp_path: Path) -> None:
     ]
     assert run("revoke", first.id, "--file", str(file))[0] == 0
     assert read_tokens(file) == [second]
+
+
+def test_a_file_that_is_replaced_keeps_its_owner_and_its_mode(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Root adds a token; the process that reads the file is another user."""
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr("os.fchown", lambda _, user, group: given.append((user, group)))
+    file = tmp_path / "tokens.toml"
+    write(file, "one")
+    assert file.stat().st_mode & 0o777 == 0o600 and given == []
+    file.chmod(0o440)
+    old = file.stat()
+    monkeypatch.setattr(Path, "stat", lambda *_, **__: os.stat_result((old.st_mode, 0, 0, 1, 10001, 10002, 0, 0, 0, 0)))
+    write(file, "two")
+    monkeypatch.undo()
+    assert file.read_text() == "two" and file.stat().st_mode & 0o777 == 0o440 and given == [(10001, 10002)]
+    assert [one.name for one in tmp_path.iterdir()] == ["tokens.toml"]
 
 
 def test_mistakes_are_three_lines(tmp_path: Path) -> None:

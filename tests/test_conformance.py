@@ -1,6 +1,7 @@
 """devices/conformance.py: the kit passes what is right, and fails what is wrong in the very case that forbids it."""
 
 import asyncio
+import io
 import json
 import sys
 from collections.abc import Callable
@@ -194,6 +195,13 @@ def test_hands_of_flesh_are_asked_and_programs_are_run(capsys: pytest.CaptureFix
     asyncio.run(scenario())
     said = capsys.readouterr().err.splitlines()
     assert len(said) == 2 and "press a key" in said[0] and "off and on" in said[1]
+
+
+def test_nobody_at_a_terminal_and_no_command_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.StringIO())
+    assert conformance.Person("", "true", "").absent and not conformance.Person("true", "", "").absent
+    monkeypatch.setattr("sys.stdin", None)
+    assert conformance.Person("", "", "").absent, "closed"
 
 
 @pytest.mark.slow

@@ -121,12 +121,23 @@ def prepared(site: Path) -> "subprocess.CompletedProcess[str]":
     return done
 
 
+def test_files_that_commands_replace_are_mounted_with_their_directory() -> None:
+    """A file mounted by itself stays the old one when another takes its name."""
+    replaced = {"tokens.toml", "broker.passwd", "broker.acl", "mosquitto.conf", "broker_password"}
+    mounted = [volume.split(":")[0] for one in compose()["services"].values() for volume in one["volumes"]]
+    mounted += [one["file"] for one in compose()["secrets"].values()]
+    assert {Path(one).name for one in mounted} & replaced == set()
+    chosen = settings.load(DEPLOY / "example" / "jiaohao.toml", {}, {})
+    for file in (chosen.broker.password_file, chosen.web.tokens_file):
+        assert Path(file).parent == Path("/etc/jiaohao/secrets"), "where compose mounts site/secrets"
+
+
 @pytest.fixture(scope="module")
 def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Made once; the tokens of people were shown."""
     found = tmp_path_factory.mktemp("operator") / "site"
     said = prepared(found).stdout
-    assert len(re.findall(r"^(operator|clerk|guide) token: \S{40,}$", said, re.MULTILINE)) == 3
+    assert len(re.findall(r"^(operator|clerk|guide|device) token: \S{40,}$", said, re.MULTILINE)) == 4
     return found
 
 
@@ -137,10 +148,13 @@ def test_prepare_makes_a_site_that_can_be_served(site: Path, tmp_path: Path) -> 
         "operator",
         "clerk",
         "guide",
+        "device",
         "metrics",
     }
     conf = (site / "broker" / "mosquitto.conf").read_text("utf-8")
     assert "listener 1883\n" in conf and "127.0.0.1" not in conf
+    volumes = [one.split(":") for one in compose()["services"]["mosquitto"]["volumes"]]
+    assert f"persistence_location {volumes[1][1]}/\n" in conf and ["./site/broker", "/etc/jiaohao", "ro"] in volumes
     assert "user core" in (site / "broker" / "broker.acl").read_text("utf-8")
     done = run_cli(
         "check", "--offline", "--halls", site / "halls", "--data", tmp_path / "data", "--listen", "127.0.0.1:0"

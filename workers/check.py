@@ -117,17 +117,17 @@ def sqlite() -> Finding:
 
 
 def disk(directory: Path, chosen: Settings) -> list[Finding]:
-    """Writable, not on the network, free space, sync time, nobody else's."""
+    """Writable, not on the network, free space, sync time, nobody else's; where it is not there yet: its parent."""
+    place = next(one for one in (directory, *directory.parents) if one.exists())
     try:
-        directory.mkdir(parents=True, exist_ok=True)
-        owner.refuse_network(directory)
-        seconds = sync_seconds(directory)
+        owner.refuse_network(place)
+        seconds = sync_seconds(place)
     except (OSError, Missing) as error:
         return [Finding("data", False, str(error), f"give this user write access to {directory} on a local disk")]
-    free_mb, least = shutil.disk_usage(directory).free >> 20, chosen.journal.min_free_mb + chosen.journal.ballast_mb
+    free_mb, least = shutil.disk_usage(place).free >> 20, chosen.journal.min_free_mb + chosen.journal.ballast_mb
     middle, worst = seconds[len(seconds) // 2], seconds[-1]
     return [
-        Finding("data", True, f"{directory} is writable"),
+        Finding("data", True, f"{directory} {'is writable' if place == directory else 'can be made'}"),
         Finding("free", free_mb >= least, f"{free_mb} MB free", "" if free_mb >= least else f"{least} MB are needed"),
         Finding(
             "sync",
@@ -158,7 +158,8 @@ def sync_seconds(directory: Path) -> list[float]:
 def lock(directory: Path) -> Finding:
     """Whether another process owns the data."""
     try:
-        owner.take(directory).release()
+        if (directory / owner.NAME).exists():  # taking makes it, and a look leaves nothing behind
+            owner.take(directory).release()
     except owner.Taken as error:
         return Finding("owner", True, str(error), "a second dispatcher would not start beside it")
     path = newest_file(directory)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from workers.cli_tokens import write
 from workers.clock import utc_ms
 
 if TYPE_CHECKING:
@@ -99,27 +100,14 @@ def _register(access: Path) -> "Register":
         raise
 
 
-def _write(path: Path, text: str) -> None:
-    """Whole or not at all, for its owner alone."""
-    import os
-
-    beside = path.with_name(path.name + ".new")
-    beside.unlink(missing_ok=True)
-    with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    beside.replace(path)
-
-
 def _keep(access: Path, register: "Register") -> None:
     """The register, and the broker's files from it."""
     from devices.access import document
 
     access.mkdir(parents=True, exist_ok=True, mode=0o700)
-    _write(access / REGISTER, document(register))
+    write(access / REGISTER, document(register))
     for name, text in _texts(register).items():
-        _write(access / name, text)
+        write(access / name, text)
 
 
 def _texts(register: "Register") -> dict[str, str]:
@@ -209,9 +197,9 @@ def files(
         password = new_password()
         register = added(register, CORE, password, utc_ms())
         _keep(access, register)
-        _write(access / CORE_PASSWORD, password + "\n")
+        write(access / CORE_PASSWORD, password + "\n")
     where.mkdir(parents=True, exist_ok=True)
     for name, text in (_texts(register) | {CONF: mosquitto_conf()}).items():
-        _write(where / name, text)
+        write(where / name, text)
         sys.stdout.write(f"{where / name}\n")
     sys.stderr.write(f"broker.password_file = {access / CORE_PASSWORD!s}, broker.username = {CORE!r}\n")

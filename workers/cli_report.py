@@ -158,6 +158,8 @@ def as_table(found: Document) -> str:
     kept = [at for at in range(len(names)) if any(line[at] not in EMPTY for line in told[1:])] or [0]
     widths = [max(len(line[at]) for line in told) for at in kept]
     lines = ["  ".join(line[at].ljust(width) for at, width in zip(kept, widths, strict=True)).rstrip() for line in told]
+    if not found.lines:
+        lines = ["nothing to report in this period"]
     return "\n".join(lines) + "\n"
 
 

@@ -4,6 +4,7 @@ The file holds digests only. `serve` reads it at start and again on SIGHUP.
 """
 
 import os
+import stat
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Final, get_args
@@ -89,11 +90,22 @@ def append(file: Path, entry: str) -> None:
 
 
 def write(file: Path, text: str) -> None:
-    """Whole or not at all."""
-    part = file.with_suffix(".part")
-    handle = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-    with os.fdopen(handle, "w", encoding="utf-8") as out:
+    """Whole or not at all. A new file is for its owner alone; one that is replaced keeps owner and mode: who reads it
+    is another user than who writes it."""
+    part = file.with_name(file.name + ".new")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8") as out:
+        if file.exists():
+            _as_before(out.fileno(), file.stat())
         out.write(text)
         out.flush()
         os.fsync(out.fileno())
     part.replace(file)
+
+
+def _as_before(handle: int, old: os.stat_result) -> None:
+    """Owner first: a change of owner may clear bits of the mode."""
+    now = os.fstat(handle)
+    if (now.st_uid, now.st_gid) != (old.st_uid, old.st_gid):
+        os.fchown(handle, old.st_uid, old.st_gid)
+    os.fchmod(handle, stat.S_IMODE(old.st_mode))

@@ -118,7 +118,7 @@ async def _run(wish: Wish, directory: Path) -> Outcome:
             )
             started = time.monotonic()
             if not wish.as_json:
-                sys.stderr.write(_links(url, tokens))
+                sys.stderr.write(_links(url, tokens) + ("" if wish.seconds else "Ctrl-C ends it, and compares\n"))
             await _watched(simulator, wish, url)
             took = time.monotonic() - started
             digest = await _settled(url)

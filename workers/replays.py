@@ -5,7 +5,7 @@ from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -13,6 +13,7 @@ from core import record
 from core.facts_tickets import TicketCalled
 from core.hall import Hall
 from core.state import HallState
+from core.ticket import State
 from core.why import Language
 from devices.pictures import tell
 from workers import fold, reading, recovery
@@ -115,14 +116,45 @@ async def why(data: Path, number: str, lang: Language) -> list[Told]:
     return found
 
 
+WAITS: Final[dict[Language, str]] = {
+    "zh": "{hall} {number}:等候中,同一业务前面还有 {ahead} 人;叫到后才有理由可说。",
+    "en": "{hall} {number}: waits, {ahead} ahead in its service; why it is called can be told once it is called.",
+}
+
+
+async def waits(data: Path, number: str, lang: Language) -> list[str]:
+    """One sentence for each hall in which the number waits at its last fact."""
+    halls: dict[str, Hall] = {}
+    last_ms: dict[str, int] = {}
+    async with aclosing(rows(data)) as found_rows:
+        async for name, n, row in found_rows:
+            fold.apply(halls.setdefault(name, Hall(HallState(name))), n, row)
+            last_ms[name] = row.at_ms
+    found = []
+    for name, hall in halls.items():
+        state, pool = hall.state, hall.state.pool
+        for one in state.tickets.values():
+            if one.number == number and one.state is State.WAITING:
+                serial = state.serial(one.ticket)
+                ahead = pool.ahead(serial, pool.service_view(one.service), state.t(last_ms[name]))
+                found.append(WAITS[lang].format(hall=name, number=number, ahead=ahead))
+    return found
+
+
 async def print_why(data: Path, number: str, lang: Language, as_json: bool) -> None:
-    """One line a call, or one document; Missing when the number was never called."""
+    """One line a call, or one document; one that waits is told. Missing: no such number was ever called or waits."""
     found = await why(data, number, lang)
     if as_json:
         sys.stdout.write(msgspec.json.encode({"v": 1, "calls": found}).decode() + "\n")
         return
     if not found:
-        raise Missing(f"{number} was never called")
+        waiting = await waits(data, number, lang)
+        if not waiting:
+            todo = (
+                f"jiaohao replay {data} --ticket {number} prints what became of it; nothing: no such number was given"
+            )
+            raise Missing(f"{number} was never called and does not wait\n{data}\n{todo}")
+        sys.stdout.write("\n".join(waiting) + "\n")
     for one in found:
         at = datetime.fromtimestamp(one.at_ms / 1000, UTC).isoformat(timespec="seconds")
         sys.stdout.write(f"{at} counter {one.counter}: {one.sentence}\n")

@@ -190,8 +190,8 @@ _PAIRS: Final[dict[str, tuple[str, str]]] = {
     "ops.chart_oldest": ("最长等候(分钟)", "Longest wait (minutes)"),
     "ops.chart_flow": ("每 15 分钟取号、办结", "Taken and served per 15 min"),
     "ops.levels": ("评价等级 5–1", "Ratings by level, 5 to 1"),
-    "ops.open": ("营业中", "open"),
-    "ops.closed": ("已闭馆", "closed"),
+    "ops.open": ("营业日进行中", "day open"),
+    "ops.closed": ("营业日未开始或已结束", "day closed"),
     "ops.readiness": ("进程", "Process"),
     # Case desk.
     "cases.title": ("工单台", "Case desk"),
