@@ -41,6 +41,8 @@ def open_case(state: HallState, command: OpenCase, at_ms: int, device: str) -> D
         return Refusal.SERVICE_UNKNOWN
     if command.counter and command.counter not in state.counters:
         return Refusal.COUNTER_UNKNOWN
+    if of_a_comment(state, command.text_ref):
+        return Refusal.BAD_FIELD
     return [
         opened_fact(
             state,
@@ -54,6 +56,12 @@ def open_case(state: HallState, command: OpenCase, at_ms: int, device: str) -> D
             real_name=command.real_name,
         )
     ]
+
+
+def of_a_comment(state: HallState, ref: str) -> bool:
+    """Whether a ref has the form `HALL-N` of a comment (留言): a case has it from its rating, not from outside."""
+    hall, _, n = ref.rpartition("-")
+    return hall == state.hall and n.isdecimal()
 
 
 def opened_fact(

@@ -27,7 +27,7 @@ from core.facts_cases import (
     ZoneCounted,
 )
 from core.refusals import Refusal
-from core.rules_cases import opened_fact
+from core.rules_cases import of_a_comment, opened_fact
 from core.rules_holds import hop_fact
 from core.rules_seats import Decision
 from core.state import PPM, HallState
@@ -42,6 +42,8 @@ def inspect(state: HallState, command: RecordInspection, at_ms: int, device: str
         return Refusal.SERVICE_UNKNOWN
     if command.counter and command.counter not in state.counters:
         return Refusal.COUNTER_UNKNOWN
+    if of_a_comment(state, command.text_ref):
+        return Refusal.BAD_FIELD
     facts: list[Fact] = [
         InspectionRecorded(
             state.next_inspection,

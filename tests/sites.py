@@ -126,10 +126,10 @@ def dispatcher_of(driven: Driven, inbox: Nudged, journal: MemoryJournal, outbox:
     )
 
 
-async def noted(dispatcher: Dispatcher, refs: Sequence[str]) -> dict[str, str]:
+async def noted(dispatcher: Dispatcher, hall: str, refs: Sequence[str]) -> dict[str, str]:
     """What the journal in memory keeps beside the facts."""
     kept = {note.ref: note.text for note in dispatcher._journal.stored.notes}  # type: ignore[attr-defined]  # of memory
-    return {ref: kept[ref] for ref in refs if ref in kept}
+    return {ref: kept[ref] for ref in refs if ref in kept and ref.startswith(f"{hall}-")}
 
 
 def pages_of(driven: Driven, dispatcher: Dispatcher, limit: Limit | None) -> tuple[Site, Web]:
@@ -140,7 +140,7 @@ def pages_of(driven: Driven, dispatcher: Dispatcher, limit: Limit | None) -> tup
         grants=grants(),
         proofs=PROOFS,
         now_ms=lambda: driven.at_ms,
-        notes=lambda refs: noted(dispatcher, refs),
+        notes=lambda hall, refs: noted(dispatcher, hall, refs),
         limit=limit,
     )
     registry = CollectorRegistry(auto_describe=False)

@@ -1,6 +1,7 @@
 """workers/desk.py: identity and phone numbers through everything a device can say, and none gets in."""
 
 import json
+from hashlib import sha256
 from typing import get_args
 
 import msgspec
@@ -8,6 +9,7 @@ import pytest
 
 from core import commands as c
 from core.refusals import Refusal
+from core.window import REACH
 from devices import wire
 from devices.profiles import ALLOWED
 from tests.desks import AtWork, event, example
@@ -74,6 +76,21 @@ def test_no_letter_brings_personal_data_in(leaf: str, text: str) -> None:
         left = everything(a)
         assert text.encode() not in left and PHONE.encode() not in left and escaped.encode() not in left, at
     assert a.letters
+
+
+@pytest.mark.parametrize("name", ["comment", "token", "\\u0063omment"])
+@pytest.mark.parametrize("late", [True, False])
+def test_no_letter_brings_a_comment_or_a_token_in(name: str, late: bool) -> None:
+    """Letters know no `comments_days`: one given up, and one that cannot be read, leave their digest and length."""
+    a = AtWork()
+    a.hear(event(REACH + 100, {"type": "evaluation.submit", "level": 5}), "ev-1")
+    words = "窗口的人说话很冲"
+    said = event(1 if late else REACH + 101, {"type": "evaluation.submit", "call": 0 if late else -1, "x": words})
+    payload = said.replace(b'"x"', f'"{name}"'.encode())
+    (result,) = a.hear(payload, "ev-1")
+    assert result.refused == ("seq_old" if late else "bad_field")
+    (letter,) = a.letters
+    assert (letter.payload, letter.digest) == (f"{len(payload)} bytes".encode(), sha256(payload).digest())
 
 
 @pytest.mark.parametrize("boot", [PHONE, IDENTITY, "138-1234-5678"])

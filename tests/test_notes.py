@@ -38,12 +38,26 @@ def test_a_note_is_written_with_its_facts_and_read_by_its_ref(tmp_path: Path) ->
         async with start(tmp_path) as journal:
             await noted(journal)
             notes = Notes(journal, 180, lambda: NOW_MS)
-            assert await notes.read(["a-2", "a-1", "none"]) == {"a-1": OLDER.text, "a-2": YOUNGER.text}
+            assert await notes.read("a", ["a-2", "a-1", "none"]) == {"a-1": OLDER.text, "a-2": YOUNGER.text}
             with closing(engine.reader(journal.path)) as db:
                 kept = db.execute("SELECT word.text, at_ms FROM note JOIN word ON word.id = note.hall WHERE ref='a-1'")
                 assert kept.fetchall() == [("a", OLDER.at_ms)]
                 payloads = b"".join(row[0] for row in db.execute("SELECT payload FROM journal"))
             assert OLDER.text.encode() not in payloads
+
+    asyncio.run(scenario())
+
+
+def test_a_ref_of_another_hall_finds_nothing(tmp_path: Path) -> None:
+    """Whoever got it into a case of his own."""
+
+    async def scenario() -> None:
+        async with start(tmp_path) as journal:
+            await noted(journal)
+            await journal.append([Part("b", 0, rows(0, 1), (), (Note("b-1", NOW_MS, "自己的 own"),))])
+            notes = Notes(journal, 180, lambda: NOW_MS)
+            assert await notes.read("b", ["a-1", "a-2", "b-1"]) == {"b-1": "自己的 own"}
+            assert await notes.read("c", ["a-1", "b-1"]) == {}
 
     asyncio.run(scenario())
 
@@ -55,7 +69,7 @@ def test_by_night_what_is_too_old_goes_from_the_very_bytes(tmp_path: Path) -> No
             await noted(journal)
             notes = Notes(journal, 180, lambda: now_ms)
             assert await notes.turn() and not await notes.turn(), "some times a day"
-            assert await notes.read(["a-1", "a-2"]) == {"a-2": YOUNGER.text}
+            assert await notes.read("a", ["a-1", "a-2"]) == {"a-2": YOUNGER.text}
             now_ms += EVERY_MS
             assert await notes.turn()
             await journal.alone(lambda db: db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
@@ -72,11 +86,11 @@ def test_the_young_ones_move_on_with_the_month_and_the_archive_holds_none(tmp_pa
             await journal.rotate("2026-12")
 
     asyncio.run(scenario())
-    assert found(tmp_path / NEXT, ["a-1", "a-2"]) == {"a-2": YOUNGER.text}
+    assert found(tmp_path / NEXT, "a", ["a-1", "a-2"]) == {"a-2": YOUNGER.text}
     archive.archive(tmp_path)
     content = (tmp_path / recovery.ARCHIVE / OLD).read_bytes()
     assert YOUNGER.text.encode() not in content and OLDER.text.encode() not in content
-    assert found(tmp_path / recovery.ARCHIVE / OLD, ["a-1", "a-2"]) == {}
+    assert found(tmp_path / recovery.ARCHIVE / OLD, "a", ["a-1", "a-2"]) == {}
 
 
 @pytest.mark.parametrize("dry_run", [True, False])
@@ -89,7 +103,7 @@ def test_erasing_takes_what_was_written_before_the_day(tmp_path: Path, dry_run: 
     day = NOW_MS - 180 * DAY_MS
     done = asyncio.run(erasure.erase(tmp_path, "2026-06-01", day, NOW_MS, dry_run=dry_run))
     assert (done.notes, done.months) == (1, [])
-    left = found(tmp_path / OLD, ["a-1", "a-2"])
+    left = found(tmp_path / OLD, "a", ["a-1", "a-2"])
     assert left == ({"a-1": OLDER.text, "a-2": YOUNGER.text} if dry_run else {"a-2": YOUNGER.text})
     assert older(tmp_path / OLD, day) == int(dry_run)
 
@@ -100,7 +114,7 @@ def test_all_of_them_can_be_dropped(tmp_path: Path) -> None:
             await noted(journal)
             return await journal.alone(drop)
 
-    assert asyncio.run(scenario()) == 2 and found(tmp_path / OLD, ["a-1", "a-2"]) == {}
+    assert asyncio.run(scenario()) == 2 and found(tmp_path / OLD, "a", ["a-1", "a-2"]) == {}
 
 
 # A real process.

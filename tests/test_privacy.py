@@ -4,7 +4,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from devices.privacy import masked, personal
+from devices import privacy
+from devices.privacy import REMARK_MAX, masked, personal, remark
 
 IDENTITY = "11010519491231002X"
 PHONE = "13812345678"
@@ -54,6 +55,23 @@ def test_numbers_of_people_are_found(text: str) -> None:
 )
 def test_other_numbers_are_left_alone(text: str) -> None:
     assert not personal(text)
+
+
+@pytest.mark.parametrize("between", ["", " ", "-", " . "])
+def test_a_comment_is_looked_at_as_far_as_it_is_kept(between: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    phone = between.join(PHONE)
+    assert remark("等" * (REMARK_MAX - 1) + phone) is None, "the cut splits none"
+    assert remark("等" * (REMARK_MAX + 200) + phone) == "等" * REMARK_MAX
+    assert remark("  等太久  ") == "等太久"
+    seen: list[str] = []
+    monkeypatch.setattr(privacy, "personal", seen.append)
+    remark("1 2 " * 4096)
+    assert [len(text) for text in seen] == [REMARK_MAX + privacy.MARGIN], "what is dropped anyway costs nothing"
+
+
+def test_many_numbers_are_masked_in_one_text() -> None:
+    assert masked(f"{PHONE} {IDENTITY}, 5 {PHONE}") == "138****5678 110*************2X, 5 138****5678"
+    assert masked("138-1234-5678 1-2") == "138****5678 1-2"
 
 
 def test_masks_leave_the_ends() -> None:

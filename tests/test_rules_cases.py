@@ -225,6 +225,14 @@ def test_what_people_bring_is_a_case_with_a_reply_owed(kind: str) -> None:
     assert hall.refused(cc.OpenCase(kind, counter=99)) == "counter_unknown"
 
 
+def test_nobody_opens_a_case_on_the_comment_of_a_rating() -> None:
+    hall = opened()
+    ref = f"{hall.state.hall}-55"
+    for command in (cc.OpenCase("complaint", text_ref=ref), cc.RecordInspection("x", 2, text_ref=ref)):
+        assert hall.refused(command) == "bad_field"
+    assert not hall.state.cases
+
+
 @pytest.mark.parametrize(
     "step", [*FAULTY, cc.RevisitCase(1), cc.CloseCase(1), cc.ReopenCase(1, "x"), cc.ExtendCase(1, "reply", 1)]
 )

@@ -25,9 +25,9 @@ class Notes:
         self._journal, self._days, self._now_ms = journal, days, now_ms
         self._due_ms = 0
 
-    async def read(self, refs: Sequence[str]) -> dict[str, str]:
-        """Text by ref; what is gone is not there."""
-        return await asyncio.to_thread(found, self._journal.path, refs)
+    async def read(self, hall: str, refs: Sequence[str]) -> dict[str, str]:
+        """Text by ref, of this hall alone; what is gone is not there."""
+        return await asyncio.to_thread(found, self._journal.path, hall, refs)
 
     async def turn(self) -> bool:
         """Some times a day: what is too old goes. Whether it was time."""
@@ -39,10 +39,11 @@ class Notes:
         return True
 
 
-def found(path: Path, refs: Sequence[str]) -> dict[str, str]:
-    """Text by ref."""
+def found(path: Path, hall: str, refs: Sequence[str]) -> dict[str, str]:
+    """Text by ref; a ref of another hall finds nothing, whoever wrote it into a case."""
+    sql = "SELECT ref, text FROM note WHERE ref = ? AND hall = (SELECT id FROM word WHERE text = ?)"
     with closing(engine.reader(path)) as db:
-        rows = (db.execute("SELECT ref, text FROM note WHERE ref = ?", (ref,)).fetchone() for ref in refs)
+        rows = (db.execute(sql, (ref, hall)).fetchone() for ref in refs)
         return {row[0]: row[1] for row in rows if row}
 
 

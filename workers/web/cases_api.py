@@ -134,7 +134,7 @@ async def written(request: web.Request) -> web.Response:
         return found.texts if found is not None else ()
 
     wanted = await gate.answered(site.door.look(refs)) if case.isdecimal() and len(case) < 16 else ()
-    kept = await site.notes(wanted)
+    kept = await site.notes(hall, wanted)
     return answer({"texts": [kept[ref] for ref in wanted if ref in kept], "gone": [r for r in wanted if r not in kept]})
 
 

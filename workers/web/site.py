@@ -29,7 +29,7 @@ AT_COUNTER: Final = ("console", "pad")
 _JSON: Final = msgspec.json.Encoder()
 
 
-Notes = Callable[[Sequence[str]], Awaitable[Mapping[str, str]]]
+Notes = Callable[[str, Sequence[str]], Awaitable[Mapping[str, str]]]
 """Text by ref; what is gone is not there."""
 
 
