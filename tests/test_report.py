@@ -12,6 +12,7 @@ from tests.halls import MIN, Driven, clock, opened
 from tests.test_replays import stored
 from workers import counting
 from workers import report as reports
+from workers.follow_up import CaseLine
 from workers.report import Line, Period
 from workers.totals import Counter, HallTotals, Totals
 
@@ -123,8 +124,42 @@ def test_on_a_notice_board_small_cells_are_hidden() -> None:
     hall.cells[counter.cell("h", hall, "hrss", "u1", "si")].n = [1, 0, 6, 9, 50]
     hall.cells[counter.cell("h", hall, "tax", "u2", "tax")].n = [0, 0, 6, 9, 50]
     small, clean = reports.report(counter.totals, MONTH, "department", public=True).lines
-    assert (small.n1, small.bad_num, small.good_num, small.n3, small.good_high) == (-1, -1, -1, 6, 1.0)
+    assert (small.n1, small.bad_num, small.good_num, small.n3, small.good_high) == (-1, -1, -1, -1, 1.0)
     assert (clean.n1, clean.bad_num, clean.good_num) == (0, 0, 65)
+
+
+def test_what_is_hidden_cannot_be_worked_out_from_the_rest() -> None:
+    """Two lines with the same totals that differ in a small cell alone are the same on a notice board."""
+    told = []
+    for bad in (1, 3):
+        counter = Counter(Totals())
+        hall = counter.totals.halls.setdefault("h", opened_totals())
+        cell = hall.cells[counter.cell("h", hall, "hrss", "u1", "si")]
+        cell.n, cell.evaluable, cell.defaulted, cell.cusum, cell.bad_ppm = [bad, 0, 0, 0, 60 - bad], 70, 4, bad, 10_000
+        hall.cases = {at: CaseLine("bad_review", 20261123, "hrss", "u1", real_name=True) for at in range(bad)}
+        told += reports.report(counter.totals, MONTH, "department", public=True).lines
+    assert told[0] == told[1] and told[0].served == 0 and told[0].good_den == 60
+    assert told[0].replied_den == told[0].cases == told[0].good_with_defaults_num == -1
+
+
+def test_a_profile_of_few_devices_is_hidden_on_a_notice_board() -> None:
+    """One device is one clerk."""
+    counter = Counter(Totals())
+    hall = counter.totals.halls.setdefault("h", opened_totals())
+    for profile, number, n in (
+        ("pad", 5, [0, 0, 0, 9, 90]),
+        ("keys4", 4, [0, 0, 0, 9, 90]),
+        ("box", 5, [0, 0, 0, 0, 0]),
+    ):
+        for at in range(number):
+            device = f"{profile}-{at}"
+            hall.given[device], hall.profiles[device] = {20261123: n}, profile
+    hall.given["box-0"][20261123] = [3, 0, 0, 9, 90]
+    box, keys, pad = reports.by_profile(counter.totals, MONTH, public=True)
+    assert {getattr(keys, name) for name in reports.COUNTS} == {-1}
+    assert (pad.n5, pad.n4, pad.bad_den) == (450, 45, 495)
+    assert (box.n1, box.n5, box.bad_num, box.satisfaction_num) == (-1, -1, -1, -1)
+    assert reports.by_profile(counter.totals, MONTH)[1].n5 == 360
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,8 @@ EMPTY: Final = ("", "0", "0/0", "0.0", "False")
 STARS: Final = ["rank", "hall", "department", "clerk", "good", "good_low", "good_high", "handling_s", "cases"]
 
 
-PERSONAL: Final = ("clerk", "flags")  # of one person: for that clerk, and for who is responsible
+PERSONAL: Final = ("clerk", "flags", "stars")  # of one person: for that clerk, and for who is responsible
+SINGLE: Final = ("records",)  # of single occasions
 
 
 def attach(app: typer.Typer) -> None:
@@ -62,6 +63,8 @@ def report(
 
     if by not in KINDS or form not in FORMS or (form == "parquet" and out is None):
         fail(f"no report by {by!r} as {form!r}", "--by, --format, --out", "see jiaohao report --help", USAGE)
+    if public and by in SINGLE:
+        fail("records count single occasions, too few to hide anybody", "--public", f"not with --by {by}", USAGE)
     if public and (clerk or by in PERSONAL):
         fail("a notice board shows nobody's own results", "--public", f"not with --clerk or --by {by}", USAGE)
     try:
@@ -98,7 +101,7 @@ def document(totals: "Totals", span: "Period", by: str, *, public: bool, only: d
     if by == "records":
         lines = list(reports.on_record(totals, span, hall=only["hall"]))
     elif by == "profile":
-        lines = list(reports.by_profile(totals, span, hall=only["hall"]))
+        lines = list(reports.by_profile(totals, span, hall=only["hall"], public=public))
     elif by == "flags":
         lines = [one for one in scan(totals, span) if only["hall"] in ("", one.hall)]
     elif by == "stars":
@@ -168,7 +171,7 @@ def _cell(row: dict[str, Any], name: str) -> str:
         return str(row[name])
     num, den = row[f"{name}_num"], row[f"{name}_den"]
     if num < 0:
-        return f"*/{den}"
+        return f"*/{den}" if den >= 0 else "*"
     factor = 1 if name == "satisfaction" else 100
     return f"{num}/{den} {factor * num / den:.1f}" if den else "0/0"
 

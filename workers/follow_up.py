@@ -21,6 +21,7 @@ from core.facts_cases import (
 )
 
 SATISFIED: Final = 2
+SHARES: Final = ("replied", "revisit", "revisit_rectified", "revisit_satisfied", "in_time")
 
 
 class CaseLine(msgspec.Struct, array_like=True):

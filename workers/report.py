@@ -31,6 +31,8 @@ from workers.totals import Cell, Key, Totals
 ATTENTION: Final = 0.95
 GROUPS: Final = {"hall": (0,), "department": (0, 2), "clerk": (0, 2, 3), "service": (0, 4), "day": (0, 1)}
 OF_QUEUES: Final = ("taken", "called", "waited_long", "missed", "assisted", "diverted", "early", "cusum")
+LEVELS: Final = ("n1", "n2", "n3", "n4", "n5")
+COUNTS: Final = (*LEVELS, "bad_num", "bad_den", "satisfaction_num", "satisfaction_den")
 CLERK: Final = 3
 EVERYBODY: Final[Mapping[str, str]] = {}
 NAMES: Final = ("hall", "day", "department", "clerk", "service")
@@ -247,7 +249,7 @@ def _line(
     prior = usual / active if active else 1.0
     told = follow_up.rates(cases)
     told["attention"] = n1 + n2 > 0 and posterior_above(n1 + n2, active, 2 * (1 - prior), 1 - prior) > ATTENTION
-    told |= dict(zip(("n1", "n2", "n3", "n4", "n5"), cell.n, strict=True))
+    told |= dict(zip(LEVELS, cell.n, strict=True))
     for name in ("rated", "good", "bad", "satisfaction", "good_with_defaults"):
         told[f"{name}_num"], told[f"{name}_den"] = found[name]
     for name in ("served", "evaluable", "shown", "defaulted", "excluded", "late", *OF_QUEUES):
@@ -296,13 +298,23 @@ def _rank(lines: list[Line]) -> None:
         enough[one.subject].rank = one.rank
 
 
+def _small(told: "Line | ProfileLine") -> dict[str, int]:
+    """The counts of ratings to hide, as -1. One level alone would be the total less the others: all go."""
+    levels = {name: getattr(told, name) for name in LEVELS}
+    hidden = [name for name, count in {**levels, "bad_num": told.bad_num}.items() if shown(count) is None]
+    return dict.fromkeys((*LEVELS, "satisfaction_num", *hidden), -1) if hidden else {}
+
+
 def _suppressed(line: Line) -> Line:
-    """Small counts of ratings become -1, and with them what they could be worked out from."""
-    levels = {name: getattr(line, name) for name in ("n1", "n2", "n3", "n4", "n5", "bad_num")}
-    if all(shown(count) is not None for count in levels.values()):
+    """Small counts of ratings become -1, and with them what they could be worked out from: the good, the expected,
+    marks that compare, and follow-up, for each bad rating opens a case."""
+    hidden = _small(line)
+    if not hidden:
         return line
-    hidden = {name: -1 for name, count in levels.items() if shown(count) is None}
-    return msgspec.structs.replace(line, **hidden, good_num=-1, satisfaction_num=-1, good_low=0.0, good_high=1.0)
+    hidden |= dict.fromkeys(("good_num", "good_with_defaults_num", "cases"), -1)
+    hidden |= {f"{name}_{part}": -1 for name in follow_up.SHARES for part in ("num", "den")}
+    line = msgspec.structs.replace(line, **hidden, good_low=0.0, good_high=1.0, good_shown=0.0)
+    return msgspec.structs.replace(line, attention=False, bad_expected=0.0, bad_ratio=0.0, worse=False, cusum=0)
 
 
 def on_record(totals: Totals, span: Period, *, hall: str = "") -> list[records.RecordLine]:
@@ -336,16 +348,25 @@ class ProfileLine(msgspec.Struct):
     satisfaction_den: int
 
 
-def by_profile(totals: Totals, span: Period, *, hall: str = "") -> list[ProfileLine]:
-    """Levels given at devices, by hall and profile."""
+def by_profile(totals: Totals, span: Period, *, hall: str = "", public: bool = False) -> list[ProfileLine]:
+    """Levels given at devices, by hall and profile. `public` hides small counts, and all those of few devices: one
+    device is one clerk."""
     sums: dict[tuple[str, str], list[int]] = {}
+    devices: dict[tuple[str, str], set[str]] = {}
     for name, one in totals.halls.items():
         for device, days in one.given.items() if hall in ("", name) else ():
             of = name, one.profiles.get(device, "")
             for day, n in days.items():
                 if span.first <= day <= span.last:
                     sums[of] = list(map(add, sums.get(of) or [0] * 5, n))
-    return [_profile_line(*of, (n[0], n[1], n[2], n[3], n[4])) for of, n in sorted(sums.items())]
+                    devices.setdefault(of, set()).add(device)
+    found = {of: _profile_line(*of, (n[0], n[1], n[2], n[3], n[4])) for of, n in sorted(sums.items())}
+    if not public:
+        return list(found.values())
+    return [
+        msgspec.structs.replace(one, **(_small(one) if shown(len(devices[of])) else dict.fromkeys(COUNTS, -1)))
+        for of, one in found.items()
+    ]
 
 
 def _profile_line(hall: str, profile: str, n: tuple[int, int, int, int, int]) -> ProfileLine:
