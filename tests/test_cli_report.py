@@ -56,6 +56,14 @@ def test_a_period_of_nothing_says_so(data: Path) -> None:
     assert (found.exit_code, found.stdout) == (0, "nothing to report in this period\n")
 
 
+def test_a_unit_that_forbids_to_be_nice_gets_its_report(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def forbidden(_: int) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr("os.nice", forbidden)
+    assert said(data)
+
+
 def test_csv_has_every_column(data: Path) -> None:
     (row,) = csv.DictReader(io.StringIO(said(data, "--format", "csv")))
     assert tuple(row) == Line.__struct_fields__

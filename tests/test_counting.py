@@ -1,6 +1,8 @@
 """workers/counting.py: counted once, from a journal that is only read; what is kept is thrown away when it is wrong."""
 
 import asyncio
+import os
+import subprocess
 from pathlib import Path
 
 import msgspec
@@ -66,6 +68,21 @@ def test_a_directory_that_cannot_be_written_is_reported_on(tmp_path: Path) -> No
     stored(tmp_path, lively())
     (tmp_path / "report").write_text("a file where the directory would be")
     assert counting.update(tmp_path).seq > 0
+
+
+def test_what_a_killed_child_left_is_removed_and_what_a_running_one_writes_is_not(tmp_path: Path) -> None:
+    stored(tmp_path, lively())
+    with subprocess.Popen(["true"]) as ended:
+        ended.wait()
+    place = counting.kept(tmp_path).parent
+    place.mkdir()
+    for pid in (ended.pid, os.getppid()):
+        (place / f"totals-{counting.FORMAT}.{pid}").touch()
+    counting.update(tmp_path)
+    assert {one.name for one in place.iterdir()} == {
+        counting.kept(tmp_path).name,
+        f"totals-{counting.FORMAT}.{os.getppid()}",
+    }
 
 
 def test_nothing_is_written_to_the_journal(tmp_path: Path) -> None:

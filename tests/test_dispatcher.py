@@ -347,6 +347,12 @@ def test_what_no_device_should_send_is_taken_and_counted() -> None:
     assert len(a.results("kiosk-1")) == FLOOD + 4, "none is dropped"
 
 
+def test_after_a_clock_was_set_back_a_little_nobody_floods() -> None:
+    a = around()
+    a.serve([said("kiosk-1", 1)] * FLOOD, [said("kiosk-1", 1, at_ms=MORNING - 30_000)] * FLOOD)
+    assert a.dispatcher.tallies.unusual["flood"] == 0
+
+
 def test_an_event_for_a_hall_that_is_not_ours_is_a_hole_in_the_rules() -> None:
     a = around()
     a.serve([said("kiosk-1", 1, hall="h9"), said("kiosk-9", 1), said("kiosk-1", 1)])

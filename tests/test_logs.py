@@ -136,3 +136,16 @@ def test_ten_thousand_events_leave_at_most_fifty_lines(iotcore_broker: RunningBr
         assert {line["event"] for line in served.lines} <= set(EVENTS.values())
         assert not any("h1-1" in line or "A0" in line for line in lines), "neither staff nor tickets"
     assert Path(served.data).exists()
+
+
+@pytest.mark.parametrize(
+    ("said", "line"),
+    [
+        (b"", ""),
+        (b"no journal in /x\n/x\nname another\n", "no journal in /x"),
+        (b'Traceback (most recent call last):\n  File "x"\nOSError: full\n\n', "OSError: full"),
+        (b"warning: old\nTraceback (most recent call last):\n  x\nKeyError: 'a'\n", "KeyError: 'a'"),
+    ],
+)
+def test_what_is_wrong_with_a_child_is_one_line(said: bytes, line: str) -> None:
+    assert logs.trouble(said) == line

@@ -123,6 +123,23 @@ def test_an_archive_that_fails_is_told_and_the_month_stays(tmp_path: Path, monke
     assert (tmp_path / OLD).exists()
 
 
+def test_a_child_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rotated(tmp_path)
+    monkeypatch.setattr(months, "COMMAND", (str(tmp_path / "nothing"),))
+
+    async def scenario() -> None:
+        log = Log()
+        async with start(tmp_path) as journal:
+            end = Months(journal, {}, heard=lambda _: True, store=nothing, log=log)
+            end.archive()
+            while not log.lines:
+                await asyncio.sleep(0.01)
+            await end.close()
+        assert log.lines == [logs.ARCHIVE_FAILED]
+
+    asyncio.run(scenario())
+
+
 def test_a_child_under_way_ends_with_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     rotated(tmp_path)
     monkeypatch.setattr(months, "COMMAND", ("sh", "-c", "exec sleep 60"))

@@ -112,7 +112,7 @@ def test_what_a_hall_knows(rule: str, raised: int, reviewed: bool, first: int, d
     assert not known(hall.state, Marked(HALL, rule, "y", 1, 1, day), first)
 
 
-@pytest.mark.parametrize("command", [("false",), (sys.executable, "-c", "print('no marks')")])
+@pytest.mark.parametrize("command", [("false",), ("/nowhere/python",), (sys.executable, "-c", "print('no marks')")])
 def test_a_scan_that_fails_is_told_and_waits_for_the_next_day(
     command: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -128,6 +128,19 @@ def test_a_scan_that_fails_is_told_and_waits_for_the_next_day(
         at[0] = 15.0
         await scanned(night)
         assert night.failures == 2
+
+    asyncio.run(scenario())
+
+
+def test_of_a_traceback_the_line_that_says_what_is_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(nightly, "COMMAND", (sys.executable, "-c", "1 / 0"))
+
+    async def scenario() -> None:
+        log, at = Log(), [0.0]
+        night = Nightly(Path("nowhere"), Halls(opened()), log, 5, clock=lambda: at[0])
+        at[0] = 5.0
+        await scanned(night)
+        assert log.lines == [(logs.SCAN_FAILED, {"error": "ZeroDivisionError: division by zero"})]
 
     asyncio.run(scenario())
 

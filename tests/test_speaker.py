@@ -110,6 +110,15 @@ def test_a_repaint_shows_everything_once() -> None:
     assert s.screens(repaint=True) == everything and not s.speaker.stale
 
 
+def test_a_call_in_the_batch_of_a_repaint_is_not_put_behind_all_screens() -> None:
+    s = a_hall()
+    s.driven.take()
+    s.say()
+    s.driven.call(1)
+    at_once = {one.topic.split("/")[3] for one in s.say(repaint=True) if not one.again}
+    assert at_once == {"board-1", "caller-1", "ev-1"}
+
+
 def test_a_picture_says_its_epoch_and_the_n_it_shows() -> None:
     s = a_hall()
     (one,) = [one for one in s.say(repaint=True) if "board-1" in one.topic]

@@ -216,6 +216,7 @@ def test_nothing_is_painted_again_while_the_link_takes_no_more() -> None:
         await outbox.emit([again(1, f"s{one}") for one in range(30)])
         await asyncio.sleep(4 * AGAIN_STEP_S)
         assert len(outbox._again) == 29, "one tried, and waits for room"
+        assert outbox._again_timer is None, "nothing wakes while the link is down"
         link.window = 100
         outbox.room()
         await until(lambda: len(link.sent) == 30)

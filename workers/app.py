@@ -26,7 +26,7 @@ from core.state import HallState
 from workers import collector, engine, erasure, fold, logs, settings, trail
 from workers.canary import Canary
 from workers.check import narrow
-from workers.clock import Clock, Jumps, LagMeter, utc_ms
+from workers.clock import Clock, Jumps, LagMeter, monotonic_s, utc_ms
 from workers.dispatcher import Dispatcher
 from workers.door import Door
 from workers.journal import Listener, SqliteJournal
@@ -136,12 +136,10 @@ class App:
         self.log.info(logs.LISTENING, url=self.web.url)
         self.notify.status("recovered, waiting for the broker")
         self.months.archive()
-        try:
+        async with contextlib.AsyncExitStack() as stack:  # whatever fails, the others are closed
+            for close in (self.web.stop, self.months.close, self.nightly.close):
+                stack.push_async_callback(close)
             await self._tasks()
-        finally:
-            await self.nightly.close()
-            await self.months.close()
-            await self.web.stop()
 
     def _wire(self) -> None:
         link = Link(
@@ -299,7 +297,7 @@ class App:
         self.nightly.turn()
         for hall, probe in self.canary.due((one.state for one in self.halls.values()), self.clock.now_ms()):
             self.dispatcher.ask(hall, probe)
-        if self.dispatcher.restless() or time.monotonic() - self.dispatcher.moved_at > QUIET_S:
+        if self.dispatcher.restless() or monotonic_s() - self.dispatcher.moved_at > QUIET_S:
             self.link.nudge()
 
     def _live(self, session_present: bool) -> None:
@@ -313,7 +311,7 @@ class App:
 
     def alive(self) -> bool:
         """The loop turns, also with nothing to do. Where disk or broker hold it up, a restart would not help."""
-        moves = time.monotonic() - self.dispatcher.moved_at < ALIVE_S
+        moves = monotonic_s() - self.dispatcher.moved_at < ALIVE_S
         return moves or self._held or not self.link.ready()
 
     def ready(self) -> Mapping[str, bool]:
@@ -353,9 +351,9 @@ class App:
         """After the acknowledgements: a checkpoint, marks, and at most one hall's snapshot."""
         await self.journal.maybe_checkpoint(idle)
         await self.journal.sweep()
-        if not idle and time.monotonic() < self._rounds_at:
+        if not idle and monotonic_s() < self._rounds_at:
             return
-        self._rounds_at = time.monotonic() + BEAT_S  # the rest goes over all halls
+        self._rounds_at = monotonic_s() + BEAT_S  # the rest goes over all halls
         self.journal.save_marks(self.outbox.marks())
         if await self.months.turn(idle) or (idle and await self.notes.turn()):
             return

@@ -19,7 +19,7 @@ from typing import Final
 import msgspec
 
 from workers import engine, owner, settings
-from workers.clock import utc_ms
+from workers.clock import utc_ms, utc_s
 from workers.collector import detail_of, estimate
 from workers.counts import kinds_of
 from workers.link import Link
@@ -168,7 +168,7 @@ def lock(directory: Path) -> Finding:
 
 def clock(directory: Path) -> Finding:
     """A clock that is far behind stamps everything wrong: behind this program, or behind the journal's last write."""
-    now, path = time.time(), newest_file(directory)
+    now, path = utc_s(), newest_file(directory)
     text = time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(now))
     written = path.stat().st_mtime if path else 0.0
     if written > now + AHEAD_S:

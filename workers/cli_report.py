@@ -5,6 +5,7 @@ import importlib
 import io
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
@@ -73,7 +74,8 @@ def report(
         fail(str(error), "--day, --month, --first, --last", "such as --day 2026-11-23 or --month 2026-11", USAGE)
     only = {"hall": hall, "department": department, "clerk": clerk, "service": service}
 
-    os.nice(NICE)
+    with suppress(OSError):  # a unit may forbid it; the child then has the weight of its parent
+        os.nice(NICE)
 
     async def task() -> None:
         write(document(counting.update(data, fresh=fresh), span, by, public=public, only=only), form, out)

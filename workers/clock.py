@@ -56,6 +56,11 @@ def utc_ms() -> int:
     return time.time_ns() // 1_000_000
 
 
+def utc_s() -> float:
+    """The same in seconds, as Prometheus wants it."""
+    return utc_ms() / 1000
+
+
 def _running_ms() -> int:
     return time.clock_gettime_ns(_RUNS) // 1_000_000
 

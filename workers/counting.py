@@ -79,9 +79,22 @@ def _save(data: Path, totals: Totals) -> None:
     path = kept(data)
     with suppress(OSError):
         path.parent.mkdir(exist_ok=True)
+        for left in path.parent.glob("totals-*.*"):  # of a child that was killed while it wrote
+            if left.suffix[1:].isdigit() and not _runs(int(left.suffix[1:])):
+                left.unlink(missing_ok=True)
         part = path.with_suffix(f".{os.getpid()}")
         part.write_bytes(msgspec.msgpack.encode(totals))
         part.replace(path)
+
+
+def _runs(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:
+        return True  # somebody else's
+    return True
 
 
 def _count(path: Path, counter: Counter) -> None:

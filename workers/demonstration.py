@@ -9,7 +9,6 @@ import os
 import signal
 import sys
 import tempfile
-import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -28,7 +27,7 @@ from devices.tally import Tally, compare, screens_wrong
 from workers import replays
 from workers.broker import EmbeddedBroker
 from workers.cli_tokens import write
-from workers.clock import Clock, utc_ms
+from workers.clock import Clock, monotonic_s, utc_ms
 from workers.link_settings import parse_url
 from workers.ports import Missing
 from workers.web.access import new_token
@@ -116,11 +115,11 @@ async def _run(wish: Wish, directory: Path) -> Outcome:
                 now_ms=clock.now_ms,
                 seconds=float(wish.seconds) or None,
             )
-            started = time.monotonic()
+            started = monotonic_s()
             if not wish.as_json:
                 sys.stderr.write(_links(url, tokens) + ("" if wish.seconds else "Ctrl-C ends it, and compares\n"))
             await _watched(simulator, wish, url)
-            took = time.monotonic() - started
+            took = monotonic_s() - started
             digest = await _settled(url)
             await _stop(process)
         return await _outcome(simulator, directory, digest, wish, took)

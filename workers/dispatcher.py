@@ -15,6 +15,7 @@ from core.hall import Hall
 from core.refusals import Refusal
 from core.state import HallState
 from devices import topics
+from workers.clock import monotonic_s
 from workers.desk import Desk
 from workers.door import Door
 from workers.ports import Inbox, Input, Journal, Outbox, Outgoing, Part
@@ -45,7 +46,7 @@ class Route:
 
     def flooded(self, at_ms: int) -> bool:
         """One more; whether it is one too many."""
-        if at_ms - self.since_ms >= SECOND_MS:
+        if not 0 <= at_ms - self.since_ms < SECOND_MS:
             self.since_ms, self.count = at_ms, 0
         self.count += 1
         return self.count > FLOOD
@@ -81,7 +82,7 @@ class Dispatcher:
         self._asked: list[tuple[str, c.Command]] = []
         self._repaint = self._sync = False
         self._sweeps, self._swept_ms = True, 0
-        self.moved_at = time.monotonic()
+        self.moved_at = monotonic_s()
 
     # What others may ask of the loop. It is woken by the inbox's nudge.
 
@@ -130,7 +131,7 @@ class Dispatcher:
             if messages:
                 await self._outbox.emit(messages)
             await self._upkeep(not batch)
-            self.moved_at = time.monotonic()
+            self.moved_at = monotonic_s()
 
     def fold(self, batch: Sequence[Input]) -> tuple[list[Part], list[Outgoing]]:
         """Decide and evolve a whole batch. No await inside. The second list is for devices of no hall of ours."""
@@ -243,4 +244,4 @@ class Dispatcher:
 
 
 def _real_ms() -> int:
-    return time.monotonic_ns() // 1_000_000
+    return int(monotonic_s() * 1000)

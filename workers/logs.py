@@ -4,12 +4,13 @@ Never a line per event of a hall; payloads, tokens and personal data are never l
 """
 
 import sys
-import time
 from collections.abc import Callable
 from typing import Any, Final
 
 import msgspec
 import structlog
+
+from workers.clock import monotonic_s
 
 START: Final = "process.start"
 STOP: Final = "process.stop"
@@ -50,7 +51,7 @@ class Seldom:
     What is no trouble is always said: a connection made again a second later is news.
     """
 
-    def __init__(self, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, now_s: Callable[[], float] = monotonic_s) -> None:
         self._now_s = now_s
         self._said: dict[tuple[str, ...], tuple[float, int]] = {}
 
@@ -68,6 +69,12 @@ class Seldom:
             self._said.clear()
         self._said[key] = now_s, 0
         return event | {"repeats": more} if more else event
+
+
+def trouble(said: bytes) -> str:
+    """The line of a child's stderr that says what is wrong: of three lines the first, of a traceback the last."""
+    lines = said.decode("utf-8", "replace").strip().splitlines() or [""]
+    return lines[-1 if any(one.startswith("Traceback") for one in lines) else 0]
 
 
 def _counted(_: object, level: str, event: Any) -> Any:

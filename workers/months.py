@@ -63,9 +63,13 @@ class Months:
 
     async def _archive(self, directory: Path) -> None:
         """Its failure is told, and tried again with the next month or start: the closed file stays where it is."""
-        child = await asyncio.create_subprocess_exec(
-            *COMMAND, str(directory), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
-        )
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *COMMAND, str(directory), stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE
+            )
+        except OSError as error:  # no process, no memory, no file left
+            self._log.error(logs.ARCHIVE_FAILED, error=str(error))
+            return
         try:
             _, said = await child.communicate()
         except asyncio.CancelledError:
@@ -73,7 +77,7 @@ class Months:
             await child.wait()
             raise
         if child.returncode:
-            self._log.error(logs.ARCHIVE_FAILED, error=said.decode("utf-8", "replace").split("\n")[0])
+            self._log.error(logs.ARCHIVE_FAILED, error=logs.trouble(said))
         else:
             self._log.info(logs.ARCHIVED, directory=str(directory / recovery.ARCHIVE))
 

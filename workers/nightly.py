@@ -7,7 +7,6 @@ decides; no rating changes.
 
 import asyncio
 import sys
-import time
 from collections.abc import Callable
 from contextlib import suppress
 from datetime import date, timedelta
@@ -20,6 +19,7 @@ from core import commands as c
 from core.conduct import FindingState
 from core.state import HallState
 from workers import logs
+from workers.clock import monotonic_s, utc_s
 from workers.desk import Desk
 from workers.scans import OF_A_DAY, Marked
 
@@ -51,7 +51,7 @@ class Nightly:
         halls: Halls,
         log: Any,
         after_s: float,
-        clock: Callable[[], float] = time.monotonic,
+        clock: Callable[[], float] = monotonic_s,
     ) -> None:
         self._directory, self._halls, self._log, self._clock = directory, halls, log, clock
         self._after_s = after_s
@@ -75,11 +75,15 @@ class Nightly:
     async def _scan(self, day: int) -> None:
         last = date(day // 10000, day // 100 % 100, day % 100) - timedelta(1)
         span = ("--first", str(last - timedelta(WINDOW_DAYS - 1)), "--last", str(last))
-        child = await asyncio.create_subprocess_exec(
-            *(*COMMAND, str(self._directory), "--by", "flags", "--format", "json", *span),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
+        try:
+            child = await asyncio.create_subprocess_exec(
+                *(*COMMAND, str(self._directory), "--by", "flags", "--format", "json", *span),
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+            )
+        except OSError as error:  # no process, no memory, no file left
+            self._failed(str(error))
+            return
         try:
             said, wrong = await child.communicate()
         except asyncio.CancelledError:
@@ -89,8 +93,11 @@ class Nightly:
         try:
             self._raise(msgspec.json.decode(said if child.returncode == 0 else b"", type=Marks))
         except msgspec.MsgspecError:
-            self.failures += 1
-            self._log.error(logs.SCAN_FAILED, error=wrong.decode("utf-8", "replace").split("\n")[0])
+            self._failed(logs.trouble(wrong))
+
+    def _failed(self, error: str) -> None:
+        self.failures += 1
+        self._log.error(logs.SCAN_FAILED, error=error)
 
     def _raise(self, marks: Marks) -> None:
         raised = 0
@@ -99,7 +106,7 @@ class Nightly:
             if desk is not None and not known(desk.hall.state, one, marks.first):
                 self._halls.ask(one.hall, one.finding())
                 raised += 1
-        self.scanned_s = time.time()
+        self.scanned_s = utc_s()
         self._log.info(logs.SCANNED, marks=len(marks.lines), raised=raised)
 
     async def close(self) -> None:

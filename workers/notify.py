@@ -5,9 +5,10 @@ Alive is said only while loop and writer move: a process that hangs is started a
 
 import contextlib
 import socket
-import time
 from collections.abc import Callable, Mapping
 from typing import Final
+
+from workers.clock import monotonic_s
 
 SOCKET: Final = "NOTIFY_SOCKET"
 WATCHDOG: Final = "WATCHDOG_USEC"
@@ -17,7 +18,7 @@ PINGS: Final = 3  # in the time after which systemd would act
 class Notifier:
     """`address`: the socket, empty: nobody listens. `watchdog_s`: how long systemd waits for a ping; 0: it does not."""
 
-    def __init__(self, address: str, watchdog_s: float = 0.0, now_s: Callable[[], float] = time.monotonic) -> None:
+    def __init__(self, address: str, watchdog_s: float = 0.0, now_s: Callable[[], float] = monotonic_s) -> None:
         self._address = "\0" + address[1:] if address.startswith("@") else address
         self._every_s = watchdog_s / PINGS
         self._now_s = now_s

@@ -186,7 +186,11 @@ class MqttOutbox:
     def _put_off(self, screen: Screen) -> None:
         screen.again = screen.waits = True
         self._again.append(screen)
-        if self._again_timer is None:
+        self._set_again_timer()
+
+    def _set_again_timer(self) -> None:
+        """Not while the link takes no more: `room` sets it then."""
+        if self._again and not self._ready and self._again_timer is None:
             self._again_timer = asyncio.get_running_loop().call_later(AGAIN_STEP_S, self._paint_again)
 
     def _paint_again(self) -> None:
@@ -199,8 +203,7 @@ class MqttOutbox:
                 self._line_up(screen)
                 self.room()
                 left -= 1
-        if self._again:
-            self._again_timer = asyncio.get_running_loop().call_later(AGAIN_STEP_S, self._paint_again)
+        self._set_again_timer()
 
     def _line_up(self, screen: Screen) -> None:
         """Ready, or resting until its gap is over."""
@@ -247,6 +250,7 @@ class MqttOutbox:
                 break
         if len(queue) < self._queue_max:
             self._eased.set()
+        self._set_again_timer()
 
     def _show(self, screen: Screen) -> bool:
         message = screen.pending

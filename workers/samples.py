@@ -19,6 +19,7 @@ from core.state import HallState
 from core.ticket import OPEN, State
 from workers import counts, engine, logs
 from workers.canary import probes
+from workers.clock import utc_s
 from workers.desk import Desk
 from workers.journal import SqliteJournal
 from workers.link import Link
@@ -41,7 +42,7 @@ if TYPE_CHECKING:
     from workers.web.site import Site
 
 STAMPS: Final = ("backup", "verify")  # files beside the journal, left by the timers: backup.ok, backup.failed
-STARTED_S: Final = time.time()
+STARTED_S: Final = utc_s()
 PROC: Final = Path("/proc/self")
 Labels = tuple[str, ...]
 Samples = Iterator[tuple[str, Labels, float]]

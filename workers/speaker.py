@@ -65,7 +65,8 @@ class Speaker:
             if body is not None:
                 payload = wire.encode(wire.Screen(self._epoch, revision, now_ms, body))
                 since_s = pressed.get(device.counter, 0.0) if pressed and device.kind == "counter_screen" else 0.0
-                topic, again = self._topic(device, topics.SCREEN), repaint and device.counter not in effects.counters
+                new = device.counter in effects.counters or (device.kind == "board" and effects.board)
+                topic, again = self._topic(device, topics.SCREEN), repaint and not new
                 found.append(Outgoing(topic, payload, retain=True, pressed_s=since_s, again=again))
         return found
 

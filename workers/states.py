@@ -4,11 +4,10 @@ Between two batches and one hall at a time, for the loop's sake. A state that ho
 as well, but said to be so: a start before they were heard begins with an older one and speaks them again.
 """
 
-import time
 from collections.abc import Callable, Mapping
 from typing import Final
 
-from workers.clock import monotonic_s
+from workers.clock import monotonic_s, utc_s
 from workers.desk import Desk
 from workers.journal import SqliteJournal
 from workers.tallies import Tallies
@@ -63,7 +62,7 @@ class States:
             await self._journal.save(name, state.n, state.snapshot(), heard=heard)
             self._hiding = self._hiding - {name} if heard else self._hiding | {name}
             self._tallies.snapshots += 1
-            self._tallies.snapshot_s = time.time()
+            self._tallies.snapshot_s = utc_s()
         desk.since_snapshot = 0
         self._due.pop(name, None)
 

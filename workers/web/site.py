@@ -4,7 +4,6 @@ After each commit: facts mark pictures, due pictures are drawn, the ring takes i
 """
 
 import asyncio
-import time
 from collections import Counter as Tally
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Final, NamedTuple
@@ -14,6 +13,7 @@ import msgspec
 from core.device import Device, DeviceState
 from core.effects import Effects, Say
 from core.state import HallState
+from workers.clock import monotonic_s, utc_s
 from workers.door import Desks, Door
 from workers.proofs import Proofs
 from workers.trail import Line
@@ -62,14 +62,14 @@ class Site:
         self.trail = trail  # the audit of a hall; None: there is no journal to read
         self.door, self._desks, self.proofs, self.now_ms, self.speed = door, desks, proofs, now_ms, speed
         self.limit, self.notes = limit or Limit(), notes
-        self.limits = Limits(time.monotonic)
-        self.access = Access(grants, proofs.derived("cookie"), time.time)
-        self.ring = Ring(time.monotonic, now_ms)
+        self.limits = Limits(monotonic_s)
+        self.access = Access(grants, proofs.derived("cookie"), utc_s)
+        self.ring = Ring(monotonic_s, now_ms)
         self.hub = Hub(
             self._draw,
             self._stamp,
             wake=door.wake,
-            now_s=time.monotonic,
+            now_s=monotonic_s,
             queue=self.limit.sse_queue,
             clients_max=self.limit.sse_clients,
         )
@@ -81,7 +81,7 @@ class Site:
 
     def renew(self, grants: list[Grant]) -> None:
         """Other tokens from now on; cookies of those taken out are over."""
-        self.access = Access(grants, self.proofs.derived("cookie"), time.time)
+        self.access = Access(grants, self.proofs.derived("cookie"), utc_s)
 
     def request(self, group: str, kind: str, seconds: float) -> None:
         """One was answered."""
