@@ -203,6 +203,43 @@ def test_cut_short_behind_the_fact_it_is_not_told_twice(data: Path, monkeypatch:
     assert {hall: len(facts) for hall, facts in facts_136(data).items()} == {"a": 1, "b": 1}
 
 
+def test_a_month_that_was_moved_away_since_counts_as_it_was_noted(data: Path) -> None:
+    async def scenario() -> None:
+        async with start(data):
+            assert not (await erasure.erase(data, "2026-12-01", DAY, NOW_MS)).told
+        for path in (data / recovery.ARCHIVE).glob("journal-2026-11.*"):
+            path.rename(data.parent / path.name)
+        assert await erasure.told(data, NOW_MS)
+
+    asyncio.run(scenario())
+    assert {hall: len(facts) for hall, facts in facts_136(data).items()} == {"a": 1, "b": 1}
+    assert not (data / erasure.OWED).exists()
+
+
+@pytest.mark.parametrize("now_ms", [1, NOW_MS + 5])
+def test_the_time_of_a_hall_does_not_run_back_for_it(data: Path, now_ms: int) -> None:
+    """Hall b has no row in the month in use: its stored state says when it was."""
+    asyncio.run(erasure.erase(data, "2026-12-01", DAY, now_ms))
+    path = recovery.newest_file(data)
+    assert path is not None
+    with closing(engine.reader(path)) as db:
+        stamps = [at_ms for (at_ms,) in db.execute("SELECT at_ms FROM journal WHERE kind = 136")]
+    assert stamps == [max(NOW_MS, now_ms)] * 2
+
+
+def test_a_start_beside_an_erasure_tells_nothing_and_loses_nothing(data: Path) -> None:
+    async def scenario() -> None:
+        async with start(data) as journal:
+            assert not (await erasure.erase(data, "2026-12-01", DAY, NOW_MS)).told
+            heads, held = journal.heads(), owner.take(data, archive.LOCK, what="archive")
+            assert not await erasure.tell(journal, NOW_MS)
+            assert journal.heads() == heads and (data / erasure.OWED).exists()
+            held.release()
+            assert await erasure.tell(journal, NOW_MS) and not (data / erasure.OWED).exists()
+
+    asyncio.run(scenario())
+
+
 def cut_of_owed(cut: Callable[..., None]) -> Callable[..., None]:
     unlink = Path.unlink
     return lambda path, **more: cut() if path.name == erasure.OWED else unlink(path, **more)

@@ -106,7 +106,7 @@ class App:
 
     async def _recover(self, policies: list[Policy]) -> None:
         started = time.perf_counter()
-        await erasure.tell(self.journal, utc_ms())
+        await erasure.tell(self.journal, self.clock.now_ms())
         if engine.affected(engine.sqlite_version()):
             self.log.warning(logs.ENGINE_AFFECTED, sqlite=_sqlite())
         gc.set_threshold(*COLLECT_AFTER)

@@ -29,6 +29,10 @@ OWED: Final = "erased.json"
 NEWEST: Final = (
     "SELECT payload FROM journal WHERE hall = (SELECT id FROM word WHERE text = ?) ORDER BY seq DESC LIMIT ?"
 )
+LAST: Final = (  # the time of a hall: of its newest row, or of its states where the month has none yet
+    "SELECT max(ifnull((SELECT at_ms FROM journal WHERE hall = w.id ORDER BY seq DESC LIMIT 1), 0),"
+    " ifnull((SELECT max(at_ms) FROM snapshot WHERE hall = w.id), 0)) FROM word w WHERE text = ?"
+)
 SHORT: Final = f"kind < {chain.LONG_FROM}"
 SHORT_OF: Final = f"{ROWS_OF} AND {SHORT}".replace(" ORDER BY seq", "") + " ORDER BY seq"
 COUNTED: Final = f"SELECT hall, count(*) FROM journal WHERE {SHORT} GROUP BY hall"  # noqa: S608 - our own condition
@@ -196,18 +200,33 @@ async def told(directory: Path, now_ms: int) -> bool:
     except owner.Taken:
         return False
     try:
-        await tell(journal, now_ms)
+        return await tell(journal, now_ms)
     finally:
         await journal.close()
+
+
+async def tell(journal: SqliteJournal, now_ms: int) -> bool:
+    """Before the fold of a start. A second time, because the first was cut short, adds nothing.
+
+    False: somebody erases just now, and what he owes is told at the next start.
+    """
+    directory = journal.path.parent
+    if not owed(directory):
+        return True
+    try:
+        held = owner.take(directory, archive.LOCK, what="archive")
+    except owner.Taken:
+        return False
+    try:
+        await _tell(journal, now_ms)
+    finally:
+        held.release()
     return True
 
 
-async def tell(journal: SqliteJournal, now_ms: int) -> None:
-    """Before the fold of a start. A second time, because the first was cut short, adds nothing."""
+async def _tell(journal: SqliteJournal, now_ms: int) -> None:
     directory = journal.path.parent
     found = owed(directory)
-    if not found:
-        return
     await journal.alone(lambda db: notes.drop(db, max(one.day for one in found)))
     parts = [Part(hall, n, await rows_for(journal, found, hall, now_ms)) for hall, n in sorted(journal.heads().items())]
     await journal.append([part for part in parts if part.facts])
@@ -215,17 +234,25 @@ async def tell(journal: SqliteJournal, now_ms: int) -> None:
 
 
 async def rows_for(journal: SqliteJournal, found: list[Owed], hall: str, now_ms: int) -> list[Row]:
-    """The facts for a hall, without those that are its newest already."""
+    """The facts for a hall, without those that are its newest already; its time does not run back for them."""
     directory = journal.path.parent
     facts = [record.encode(fact) for one in found if (fact := fact_of(directory, one, hall)) is not None]
+    if not facts:
+        return []
     newest = await journal.alone(lambda db: db.execute(NEWEST, (hall, len(facts))).fetchall())
-    return [Row(now_ms, kind, v, "", "", 0, payload) for kind, v, payload in facts if (payload,) not in newest]
+    at_ms = max(now_ms, await journal.alone(lambda db: int(db.execute(LAST, (hall,)).fetchone()[0])))
+    return [Row(at_ms, kind, v, "", "", 0, payload) for kind, v, payload in facts if (payload,) not in newest]
 
 
 def fact_of(directory: Path, one: Owed, hall: str) -> JournalErased | None:
-    """None where nothing of the hall was erased; a month that was only noted, and then not erased, does not count."""
-    place = directory / recovery.ARCHIVE
+    """None where nothing of the hall was erased; a month that was only noted, and then not erased, does not count. One
+    that was moved away since counts as it was noted."""
     of = [month for month in one.months if month.halls.get(hall)]
-    gone = [month for month in of if not counted(place / f"journal-{month.month}.db").facts]
+    gone = [month for month in of if not left(directory / recovery.ARCHIVE / f"journal-{month.month}.db")]
     count = sum(month.halls[hall] for month in gone)
     return JournalErased(one.before, count, tuple(month.month for month in gone)) if gone else None
+
+
+def left(path: Path) -> bool:
+    """Whether a month is there with short-lived facts in it."""
+    return path.exists() and counted(path).facts > 0

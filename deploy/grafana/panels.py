@@ -322,6 +322,7 @@ RATINGS: Final = Board(
             (
                 (f"sum by (rule) (jiaohao_findings_open{{{H}}})", "{{rule}} open 待核"),
                 (grown("findings", H, "rule", "1d"), "{{rule}} a day"),
+                ("sum(increase(jiaohao_scan_failures_total[1d]))", "scans failed 扫描失败"),
             ),
         ),
         Panel(
