@@ -12,7 +12,6 @@ import signal
 import ssl
 import time
 from collections.abc import Mapping
-from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 from random import Random
@@ -201,7 +200,7 @@ class App:
             notes=self.notes.read,
             now_ms=self.clock.now_ms,
             speed=self.clock.speed,
-            trail=partial(trail.read, Path(self.settings.journal.dir)),
+            trail=trail.Trail(Path(self.settings.journal.dir)).read,
             limit=Limit(
                 sse_queue=chosen.sse_queue,
                 sse_clients=chosen.sse_clients_max,

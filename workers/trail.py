@@ -4,11 +4,12 @@ Audit is no log: each line is a fact, and is looked for among the last 300,000 r
 that cannot write. What is told of a fact is a list here: numbers and codes, never a text, never a whole policy.
 """
 
+import asyncio
 from collections.abc import Iterator
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
 from msgspec import Struct
@@ -45,7 +46,7 @@ TOLD: Final[dict[type[Fact], tuple[str, ...]]] = {
 }
 _KINDS: Final = msgspec.json.encode([KIND_OF[one] for one in TOLD]).decode()
 _ROWS: Final = (
-    "SELECT hall_seq, at_ms, kind, v, device, payload FROM journal WHERE hall = ? AND seq > ? "
+    "SELECT hall_seq, at_ms, kind, v, device, payload FROM journal WHERE hall = ? AND seq > ? AND seq <= ? "
     "AND kind IN (SELECT value FROM json_each(?)) ORDER BY seq DESC"
 )
 
@@ -60,24 +61,56 @@ class Line(Struct, frozen=True):
     what: tuple[str, ...]
 
 
-async def read(directory: Path, hall: str) -> list[Line]:
-    """The last lines of a hall, at most 100, in two months. A look of some 0.2 s at worst, in a thread."""
-    found: list[Line] = []
-    for path in reversed(recovery.files(directory)[-2:]):
-        found += await reading.once(path, partial(_lines, hall=hall, room=LINES_MAX - len(found)))
-    return found
+class _Kept(NamedTuple):
+    """What was read of a hall: its lines, newest first; of each file, by name, its inode and the last seq read."""
+
+    lines: list[Line]
+    ends: dict[str, tuple[int, int]]
 
 
-def _lines(db: Connection, *, hall: str, room: int) -> list[Line]:
-    return list(islice(_told(db, hall), room))
+class Trail:
+    """The audit of the halls somebody looks at. Viewers share one look at a time; the next reads what came since."""
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
+        self._kept: dict[str, _Kept] = {}
+        self._looks: dict[str, asyncio.Task[list[Line]]] = {}
+
+    async def read(self, hall: str) -> list[Line]:
+        """The last lines of a hall, at most 100, in two months. The first look takes some 0.2 s a month at worst, in a
+        thread."""
+        look = self._looks.get(hall)
+        if look is None:
+            look = self._looks[hall] = asyncio.create_task(self._look(hall))
+            look.add_done_callback(lambda _: self._looks.pop(hall))
+        return await asyncio.shield(look)  # who goes away takes it from nobody
+
+    async def _look(self, hall: str) -> list[Line]:
+        files = {path: path.stat().st_ino for path in recovery.files(self._directory)[-2:]}
+        lines, ends = self._kept.get(hall, _Kept([], {}))
+        if any(ends.get(path.name, (inode, 0))[0] != inode for path, inode in files.items()):
+            lines, ends = [], {}  # a month erased or archived is a new file
+        reached: dict[str, tuple[int, int]] = {}
+        for path, inode in files.items():
+            after = ends.get(path.name, (inode, 0))[1]
+            new, last = await reading.once(path, partial(_lines, hall=hall, after=after))
+            lines, reached[path.name] = (new + lines)[:LINES_MAX], (inode, last)
+        if lines:  # a hall that is none is not kept
+            self._kept[hall] = _Kept(lines, reached)
+        return lines
 
 
-def _told(db: Connection, hall: str) -> Iterator[Line]:
+def _lines(db: Connection, *, hall: str, after: int) -> tuple[list[Line], int]:
+    """The newest behind a seq, and the last seq there is."""
+    (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()
+    return list(islice(_told(db, hall, max(after, last - ROWS_MAX), last), LINES_MAX)), last
+
+
+def _told(db: Connection, hall: str, after: int, last: int) -> Iterator[Line]:
     words = ["", *(text for (text,) in db.execute("SELECT text FROM word ORDER BY id"))]
     if hall not in words:
         return
-    (last,) = db.execute("SELECT coalesce(max(seq), 0) FROM journal").fetchone()
-    for n, at_ms, kind, v, device, payload in db.execute(_ROWS, (words.index(hall), last - ROWS_MAX, _KINDS)):
+    for n, at_ms, kind, v, device, payload in db.execute(_ROWS, (words.index(hall), after, last, _KINDS)):
         fact = record.decode(kind, v, payload)[0]
         if isinstance(fact, t.TicketCalled) and not fact.picked:
             continue
