@@ -57,12 +57,18 @@ async def answering(bus: Bus, *alive: int) -> AsyncIterator[Polled]:
     task.cancel()
 
 
+def asks(bus: Bus) -> bool:
+    """Whether the gateway asks the boxes of the bus."""
+    return f"poll of {bus.path}" in {task.get_name() for task in asyncio.all_tasks()}
+
+
 def test_a_polled_bus_is_asked_and_a_dead_address_does_not_hold_up_the_others(
     iotcore_broker: RunningBroker, tmp_path: Path
 ) -> None:
     async def scenario(bus: Bus, wire_: Wire, running: Gateway) -> None:
         async with answering(bus, 3) as boxes:
             assert (await wire_.state("ev-2", "degraded"))["faults"] == ["silent"]
+            assert asks(bus)
             before = boxes.asked.count(5)
             boxes.keys.append(CALL)
             event = await wire_.next("caller-1", "event")
@@ -94,7 +100,9 @@ def test_a_spoilt_answer_to_a_poll_is_none_and_the_next_is_heard(iotcore_broker:
 def test_a_bus_without_poll_is_not_asked(iotcore_broker: RunningBroker, tmp_path: Path) -> None:
     async def scenario(bus: Bus, wire_: Wire, running: Gateway) -> None:
         async with answering(bus, 3, 5) as boxes:
-            await asyncio.sleep(0.2)
+            assert not asks(bus), "nothing that would ask runs beside it"
+            bus.press(CALL)
+            assert (await wire_.next("caller-1", "event"))["seq"] == 1, "and it listens"
             assert boxes.asked == [] and running.lines[0].counts.polled == 0
 
     play(iotcore_broker, tmp_path, scenario)
@@ -117,10 +125,14 @@ def test_a_recorded_stream_on_a_line_is_echoed_as_its_file_says(
             bus.press(bytes.fromhex(text))
         mine = [echo for (address, *_), echo in zip(case["frames"], case["echo"], strict=True) if address in (3, 5)]
         await bus.hears(*[frames.Reader().feed(bytes.fromhex(one), 0)[0] for one in mine])
-        await asyncio.sleep(0.15)
-        assert bus.found == [], "and nothing else"
-        counts = running.lines[0].counts
-        assert counts.pressed + counts.bounced + counts.unused == len(mine)
+        reader, counts = running.lines[0].reader, running.lines[0].counts
+        async with asyncio.timeout(10):
+            while len(reader) or sum(reader.bad) < sum(case["bad"].values()):  # all of it was read, halves have expired
+                await asyncio.sleep(0.005)
+        bus.press(CALL)
+        await bus.hears(CALL)
+        assert bus.found == [], "and nothing else before this one"
+        assert counts.pressed + counts.bounced + counts.unused == len(mine) + 1
 
     play(iotcore_broker, tmp_path, scenario)
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -156,8 +157,9 @@ def test_never_and_with_no_hall_open() -> None:
         assert one._task is None
 
 
-def test_a_child_under_way_ends_with_the_process(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(nightly, "COMMAND", ("sh", "-c", "exec sleep 60"))
+def test_a_child_under_way_ends_with_the_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    told = tmp_path / "pid"
+    monkeypatch.setattr(nightly, "COMMAND", ("sh", "-c", f"echo $$ > {told}; exec sleep 60"))
 
     async def scenario() -> None:
         at = [0.0]
@@ -165,9 +167,14 @@ def test_a_child_under_way_ends_with_the_process(monkeypatch: pytest.MonkeyPatch
         await night.close()
         at[0] = 1
         night.turn()
-        await asyncio.sleep(0.05)
+        async with asyncio.timeout(10):
+            while not (told.exists() and told.read_text().endswith("\n")):
+                await asyncio.sleep(0.005)
+        os.kill(int(told.read_text()), 0)  # it runs
         await night.close()
         assert night._task is not None and night._task.cancelled()
+        with pytest.raises(ProcessLookupError):
+            os.kill(int(told.read_text()), 0)
 
     asyncio.run(scenario())
 

@@ -47,41 +47,49 @@ Lines = dict[int, CaseLine]
 
 
 def opened(lines: Lines, day: int, fact: CaseOpened) -> None:
+    """A line begins on business day `day` (yyyymmdd); each clock that starts is a stage."""
     line = CaseLine(fact.kind, day, fact.department, fact.staff, fact.real_name)
     line.stages = (fact.verify_due_ms > 0) + (fact.reply_due_ms > 0)
     lines[fact.case] = line
 
 
 def verified(lines: Lines, day: int, fact: CaseVerified) -> None:
+    """A verdict; a clock to rectify is a stage more."""
     line = lines[fact.case]
     line.verdict = fact.verdict
     line.stages += fact.rectify_due_ms > 0
 
 
 def reopened(lines: Lines, day: int, fact: CaseReopened) -> None:
+    """Begun anew: its clocks are stages again."""
     line = lines[fact.case]
     line.reopened, line.closed = True, False
     line.stages += (fact.verify_due_ms > 0) + (fact.reply_due_ms > 0)
 
 
 def overdue(lines: Lines, day: int, fact: CaseOverdue) -> None:
+    """A stage was late."""
     lines[fact.case].late += 1
 
 
 def rectified(lines: Lines, day: int, fact: CaseRectified) -> None:
+    """Put right."""
     lines[fact.case].rectified = True
 
 
 def replied(lines: Lines, day: int, fact: CaseReplied) -> None:
+    """The person has an answer."""
     lines[fact.case].replied = True
 
 
 def revisited(lines: Lines, day: int, fact: CaseRevisited) -> None:
+    """A call back (回访); `satisfaction` 1 to 3, 0: nobody was reached."""
     line = lines[fact.case]
     line.revisited, line.satisfaction = fact.reached, fact.satisfaction
 
 
 def closed(lines: Lines, day: int, fact: CaseClosed) -> None:
+    """Done with."""
     lines[fact.case].closed = True
 
 

@@ -72,6 +72,7 @@ def _entry(records: Records, day: int, kind: str, item: str, quantity: int, most
 
 
 def counted(records: Records, day: int, at_ms: int, fact: ZoneCounted) -> None:
+    """People in a zone, the most of each quarter hour (`at_ms` UTC ms); `day`: yyyymmdd."""
     one = _entry(records, day, "zone", fact.zone, fact.people, fact.people)
     one.seats = fact.seats
     quarter = at_ms // QUARTER_MS
@@ -90,22 +91,27 @@ def waited(records: Records, day: int, at_ms: int, waited_ms: int, zone: tuple[s
 
 
 def used(records: Records, day: int, at_ms: int, fact: FacilityUseStarted) -> None:
+    """A use of a facility begins; the most at once."""
     _entry(records, day, "facility", fact.facility, 1, fact.inside)
 
 
 def helped(records: Records, day: int, at_ms: int, fact: VolunteerServiceRecorded) -> None:
+    """What a volunteer did, in the units of its item."""
     _entry(records, day, "volunteer", f"{fact.kind}/{fact.item}" if fact.item else fact.kind, fact.qty)
 
 
 def diverted(records: Records, day: int, at_ms: int, fact: QueueDiverted) -> None:
+    """How many tickets went to another service."""
     _entry(records, day, "diversion", f"{fact.from_service}>{fact.to_service}", fact.count, fact.count)
 
 
 def called(records: Records, day: int, at_ms: int, fact: DeviceHelpCalled) -> None:
+    """Help was called at a device."""
     _entry(records, day, "help", fact.device, 1)
 
 
 def inspected(records: Records, day: int, at_ms: int, fact: InspectionRecorded) -> None:
+    """A finding of a round; the most is its severity, 1 to 3."""
     _entry(records, day, "inspection", fact.item, 1, fact.severity)
 
 
