@@ -5,13 +5,17 @@ Full-width digits and the usual separators do not hide them. Source of the check
 
 import re
 from collections.abc import Iterator
-from typing import Final
+from typing import Any, Final
+
+import msgspec
 
 # In text whose separators are blanks. Nothing of it backtracks (`*+`), so that it is linear in any text.
 _NUMBER: Final = re.compile(
     r"(?<!\d)(?=\d(?: *+\d){10})"  # a group begins, and there are digits enough
     r"(?:(?=((?:8 *+6 *+)?1 *+[3-9](?: *+\d){9}(?!\d)))|(?=((?:\d *+){17}(?:\d(?!\d)|[Xx]))))"
 )
+_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+TELLING: Final = ("comment", "token")  # what people wrote, and a right that still holds
 LONGEST: Final = 18
 _CHECKS: Final = "10X98765432"
 SHORTEST: Final = 11
@@ -57,3 +61,33 @@ def remark(text: str) -> str | None:
     """A comment as it may be kept: at most 500 characters; None where a number of somebody stands in it."""
     text = text.strip()[: REMARK_MAX + MARGIN]
     return None if personal(text) else text[:REMARK_MAX]
+
+
+def bare(payload: bytes, most: int) -> bytes | None:
+    """What may be kept of a message that was not applied, at most so many bytes: its events without comment and token.
+    None where these stand in it and cannot be taken out, or a number of somebody does."""
+    text = _readable(payload, most)
+    if any(word in text for word in TELLING):
+        payload = _without(payload)
+        text = _readable(payload, most)
+        if not payload or any(word in text for word in TELLING):
+            return None
+    return None if personal(text) else payload[:most]
+
+
+def _readable(payload: bytes, most: int) -> str:
+    text = payload[: most + MARGIN].decode("utf-8", "replace")
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+
+
+def _without(payload: bytes) -> bytes:
+    """The same event or events, their bodies without these fields; nothing where they cannot be read."""
+    try:
+        said: Any = msgspec.json.decode(payload)
+        for event in said if isinstance(said, list) else [said]:
+            body = event.get("body") if isinstance(event, dict) else None
+            if isinstance(body, dict):
+                event["body"] = {name: value for name, value in body.items() if name not in TELLING}
+        return msgspec.json.encode(said)
+    except (msgspec.MsgspecError, ValueError, OverflowError, RecursionError):
+        return b""

@@ -81,16 +81,36 @@ def test_no_letter_brings_personal_data_in(leaf: str, text: str) -> None:
 @pytest.mark.parametrize("name", ["comment", "token", "\\u0063omment"])
 @pytest.mark.parametrize("late", [True, False])
 def test_no_letter_brings_a_comment_or_a_token_in(name: str, late: bool) -> None:
-    """Letters know no `comments_days`: one given up, and one that cannot be read, leave their digest and length."""
+    """Letters know no `comments_days`: of a rating given up, or with a wrong field, the rest is kept for a person."""
     a = AtWork()
     a.hear(event(REACH + 100, {"type": "evaluation.submit", "level": 5}), "ev-1")
     words = "窗口的人说话很冲"
-    said = event(1 if late else REACH + 101, {"type": "evaluation.submit", "call": 0 if late else -1, "x": words})
-    payload = said.replace(b'"x"', f'"{name}"'.encode())
+    body = {"type": "evaluation.submit", "call": 7 if late else -7, "level": 1}
+    seq = 1 if late else REACH + 101
+    payload = event(seq, body | {"x": words}).replace(b'"x"', f'"{name}"'.encode())
     (result,) = a.hear(payload, "ev-1")
     assert result.refused == ("seq_old" if late else "bad_field")
     (letter,) = a.letters
-    assert (letter.payload, letter.digest) == (f"{len(payload)} bytes".encode(), sha256(payload).digest())
+    assert letter.digest == sha256(payload).digest(), "of what came"
+    assert json.loads(letter.payload) == json.loads(event(seq, body)), "neither applied nor lost"
+
+
+@pytest.mark.parametrize(
+    "payload",
+    [
+        b'{"comment": "cut in the mid',
+        b"comment=bad",
+        b'{"boot": "b", "seq": 1, "body": [{"token": "x"}]}',
+        b'{"body": {"type": "x", "more": {"comment": "x"}}}',
+        b'{"comment": "x", "y": ' + b"[" * 5000 + b"]" * 5000 + b"}",
+        b'["token", "\\ud800"]',
+    ],
+)
+def test_where_they_cannot_be_taken_out_the_letter_says_its_length(payload: bytes) -> None:
+    a = AtWork()
+    a.hear(payload, "ev-1")
+    (letter,) = a.letters
+    assert letter.payload == f"{len(payload)} bytes".encode()
 
 
 @pytest.mark.parametrize("boot", [PHONE, IDENTITY, "138-1234-5678"])

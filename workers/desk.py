@@ -3,7 +3,6 @@
 Per input: what time has brought ─▶ window ─▶ decide ─▶ evolve, react, row, fact by fact ─▶ answer.
 """
 
-import re
 from collections.abc import Callable
 from hashlib import sha256
 from typing import Final
@@ -22,7 +21,7 @@ from core.hall import Hall
 from core.refusals import NEVER_SETTLES, Refusal
 from core.window import UNKNOWN, Answer, RefusedAnswer, TicketAnswer
 from devices import topics, wire
-from devices.privacy import MARGIN, SHORTEST, masked, personal
+from devices.privacy import MARGIN, SHORTEST, bare, masked, personal
 from devices.profiles import ALLOWED
 from workers.audit import Audit
 from workers.counts import HallCounts
@@ -34,7 +33,6 @@ from workers.vitals import Vitals
 
 NOBODY: Final = ("", "", 0)
 LETTER_MAX: Final = 1024
-TELLING: Final = ("comment", "token")  # what people wrote, and a right that still holds: in no letter
 TOPIC_MAX: Final = 256
 FAULT_GAP_MS: Final = 10_000
 QUEUED_MS: Final = 5_000  # held back by less it lay in the inbox while time brought something: no clock ran back
@@ -44,9 +42,6 @@ MINUTE_MS: Final = 60_000
 RESULTS_BYTES: Final = 180  # at most, of one result: so many fit 16 KiB
 RESULTS_MAX: Final = wire.MAX_PAYLOAD // RESULTS_BYTES
 GRAVE: Final = (Refusal.SEQ_REUSED, Refusal.PERSONAL_DATA)  # one of these and the device is suspect
-
-
-_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
 
 
 def telling(boot: str) -> bool:
@@ -342,8 +337,8 @@ class Desk:
         secret: bool = False,
         most: int = LETTER_MAX,
     ) -> None:
-        """A dead letter, at most 10 a minute and device. Where personal data, a comment or a token may stand in it: its
-        digest and length."""
+        """A dead letter, at most 10 a minute and device, without comment and token. Where personal data may stand in
+        it: its digest and length."""
         if len(self._quota) >= SOURCES_MAX:
             self._quota.clear()  # nobody fills the memory by ever new names; the journal keeps 10,000 letters in all
         since_ms, count = self._quota.get(device, (at_ms, 0))
@@ -352,10 +347,9 @@ class Desk:
         self._quota[device] = (since_ms, count + 1)
         if count >= LETTERS_A_MINUTE:
             return
-        text = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), payload[: most + MARGIN].decode("utf-8", "replace"))
-        secret = secret or any(word in text for word in TELLING) or personal(text)
+        rest = None if secret else bare(payload, most)
+        kept = f"{len(payload)} bytes".encode() if rest is None else rest
         topic = topic[: TOPIC_MAX + MARGIN]
-        kept = f"{len(payload)} bytes".encode() if secret else payload[:most]
         topic = masked(topic) if personal(topic) else topic
         self._letters.append(Letter(at_ms, topic[:TOPIC_MAX], str(reason), sha256(payload).digest(), kept))
 
