@@ -135,6 +135,11 @@ class HallState(Tables):
     deadlines: Deadlines = msgspec.field(default_factory=lambda: Deadlines([]))
     rules: Rules = msgspec.field(default_factory=lambda: Rules({}, {}, [], {}, {}))
     views_open: dict[int, list[int]] = {}
+    queued: dict[int, int] = {}
+
+    def waiting(self, service: int) -> int:
+        """How many wait for a service: the length of its view, without a walk over its classes."""
+        return self.queued.get(service, 0)
 
     def open_views(self, service: int) -> list[int]:
         """The distinct sets of services, among open counters, that serve this one first. Remembered until a change."""
@@ -190,7 +195,7 @@ class HallState(Tables):
             num, den = self._seated(zone.code) * zone.party_ppm // PPM, zone.seats * limits.seats_ppm // PPM + 1
             kind, subject, on = "seats", zone.code, bool(zone.seats and limits.seats_ppm)
         else:
-            waiting, subject = self.pool.length(self.pool.service_view(index)), self.services[index]
+            waiting, subject = self.waiting(index), self.services[index]
             kind = ("waiting", "eta")[which]
             num = (waiting, self.told_s.get(index, 0) if waiting else 0)[which]
             den = (limits.waiting, limits.eta_min * 60)[which]
@@ -201,7 +206,7 @@ class HallState(Tables):
     def _seated(self, zone: str) -> int:
         """How many wait for a service of the zone."""
         indices = [index for index, part in self.rules.services.values() if part.zone == zone]
-        return sum(self.pool.length(self.pool.service_view(index)) for index in indices)
+        return sum(map(self.waiting, indices))
 
     def watch(self, service: int) -> None:
         """The queue of a service has changed: alerts that no longer say what is so become due at once."""
@@ -228,6 +233,7 @@ class HallState(Tables):
         ticket.eligible = not ticket.eligible_ms and not (visit is not None and visit.busy)
         if ticket.eligible:
             self.pool.add(self.serial(ticket.ticket), ticket.service, ticket.cls, self.t(ticket.t_eff_ms))
+            self.queued[ticket.service] = self.queued.get(ticket.service, 0) + 1
             if self.rules.alerts:
                 self.watch(ticket.service)
 
@@ -235,6 +241,7 @@ class HallState(Tables):
         """Out of the ranking, if it was in."""
         if ticket.eligible:
             self.pool.remove(self.serial(ticket.ticket))
+            self.queued[ticket.service] -= 1
             ticket.eligible = False
             if self.rules.alerts:
                 self.watch(ticket.service)
@@ -347,12 +354,11 @@ def restored(data: bytes) -> HallState:
         rules = [class_rule(part) for part in state.policy.classes]
         waiting = [t for t in state.tickets.values() if t.state is State.WAITING and t.eligible]
         assert state.ranking is not None, "a snapshot with a policy has its ranking table"
-        state.pool = RankingPool.rebuilt(
-            rules,
-            state.ranking,
-            [(state.serial(t.ticket), t.service, t.cls, state.t(t.t_eff_ms)) for t in waiting],
-        )
+        ranked = [(state.serial(t.ticket), t.service, t.cls, state.t(t.t_eff_ms)) for t in waiting]
+        state.pool = RankingPool.rebuilt(rules, state.ranking, ranked)
         state.pool.restore_rings(state.rings)
+        for one in waiting:
+            state.queued[one.service] = state.waiting(one.service) + 1
     state.deadlines = Deadlines(_deadlines(state))
     return state
 

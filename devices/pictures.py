@@ -152,10 +152,8 @@ def evaluator(state: HallState, counter: Counter) -> EvaluatorPicture:
 def waiting_by_service(state: HallState) -> list[tuple[str, int]]:
     """People waiting by service, in the order of the policy."""
     assert state.policy is not None
-    pool, services = state.pool, state.rules.services
-    return [
-        (part.code, pool.length(pool.service_view(services[part.code][0]))) for part in state.policy.services[:ROWS]
-    ]
+    services, queued = state.rules.services, state.queued
+    return [(part.code, queued.get(services[part.code][0], 0)) for part in state.policy.services[:ROWS]]
 
 
 def board(state: HallState, zone: str = "") -> BoardPicture:

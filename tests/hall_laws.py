@@ -23,7 +23,9 @@ def says(facts: list[Fact], expected: list[Said]) -> None:
 
 
 def watches(state: HallState, expected: dict[str, Any]) -> None:
-    """Alerts, empty counters, the day's flags and the scores are those of the model."""
+    """Alerts, empty counters, the day's flags and the scores are those of the model; who waits is in the ranking."""
+    for service in range(len(state.services)):
+        assert state.waiting(service) == state.pool.length(state.pool.service_view(service))
     assert expected == {
         "alerts": sorted(state.alerts),
         "uncovered": [one.counter for one in state.counters.values() if one.uncovered],

@@ -53,6 +53,13 @@ def test_a_restored_hall_is_byte_for_byte_the_same_and_goes_on_the_same() -> Non
     assert brought > 12
 
 
+def test_who_waits_by_service_is_known_after_a_restart() -> None:
+    live = busy_hall().state
+    again = restored(live.snapshot())
+    assert sum(live.queued.values()) > 0
+    assert [again.waiting(one) for one in range(4)] == [live.waiting(one) for one in range(4)]
+
+
 def test_every_fact_is_a_place_to_restart() -> None:
     """Also between two facts of one command: the answer of its number is the same."""
     hall = busy_hall()
