@@ -143,7 +143,9 @@ def add(
         _show({"v": 1, "username": user, "password": password})
     else:
         sys.stdout.write(f"username {user}\npassword {password}\n")
-    sys.stderr.write("shown once; let the broker read its files again (SIGHUP)\n")
+    sys.stderr.write(
+        "shown once; give the broker its files (`jiaohao broker files`; containers: deploy/prepare.sh) and a SIGHUP\n"
+    )
 
 
 @device.command("list")
