@@ -107,20 +107,19 @@ async def _run(command: str) -> str | None:
 
 async def examine(wish: Wish, hands: Hands, *, ready: "asyncio.Future[int] | None" = None) -> Report:
     """Every case that is wished, in order. `ready` is told the port when the broker listens. Absent: no device came."""
-    async with broker(wish.broker) as port:
+    async with broker(wish.broker) as port, connected(port, wish.hall, wish.device) as core:
         gate = Gate(port)
         host, wanted = wish.listen
-        await gate.start(host, wanted)
+        await gate.start(host, wanted)  # now that somebody listens: a birth is not left to the broker's memory
         try:
-            async with connected(port, wish.hall, wish.device) as core:
-                if ready is not None:
-                    ready.set_result(gate.port)
-                sys.stderr.write(f"the device {wish.hall}/{wish.device} is awaited at {host}:{gate.port}\n")
-                if not await core.until(lambda: bool(core.births()), wish.limits.boot):
-                    raise Absent(f"no birth of {wish.hall}/{wish.device} within {wish.limits.boot:.0f} s")
-                stage = Stage(core, gate, hands, wish.limits, wish.profile, wish.hall, wish.device, port)
-                stage = stage._replace(offline_prefix=wish.offline_prefix)
-                return Report(f"{wish.hall}/{wish.device}", wish.profile, wish.broker, await _cases(stage, wish.only))
+            if ready is not None:
+                ready.set_result(gate.port)
+            sys.stderr.write(f"the device {wish.hall}/{wish.device} is awaited at {host}:{gate.port}\n")
+            if not await core.until(lambda: bool(core.births()), wish.limits.boot):
+                raise Absent(f"no birth of {wish.hall}/{wish.device} within {wish.limits.boot:.0f} s")
+            stage = Stage(core, gate, hands, wish.limits, wish.profile, wish.hall, wish.device, port)
+            stage = stage._replace(offline_prefix=wish.offline_prefix)
+            return Report(f"{wish.hall}/{wish.device}", wish.profile, wish.broker, await _cases(stage, wish.only))
         finally:
             await gate.stop()
 

@@ -7,7 +7,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator, Callable
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import aiomqtt
 import msgspec
@@ -17,6 +17,8 @@ from devices.client import NODELAY
 from devices.gate import LOOPBACK
 
 Json = dict[str, Any]
+
+SUBSCRIBED_S: Final = 10.0
 
 
 class Said(NamedTuple):
@@ -64,6 +66,7 @@ class Core:
         self.clock_ms = 0
         """How far the hall's clock is ahead of ours."""
         self.over = False
+        self.listening = asyncio.Event()
         self.said: list[Said] = []
         self.sendings: list[Sending] = []
         self._ids = 0
@@ -72,6 +75,7 @@ class Core:
         """Task: until cancelled, or MqttError."""
         for leaf in topics.UP:
             await self._client.subscribe(topics.build(self._hall, self._device, leaf), qos=1)
+        self.listening.set()
         async for message in self._client.messages:
             if not message.retain:  # else of before
                 await self._hear(str(message.topic).rpartition("/")[2], bytes(message.payload or b""))
@@ -164,6 +168,8 @@ async def connected(port: int, hall: str, device: str) -> AsyncIterator[Core]:
         core = Core(client, hall, device)
         task = asyncio.create_task(core.listen(), name="scripted core")
         try:
+            async with asyncio.timeout(SUBSCRIBED_S):
+                await core.listening.wait()
             yield core
         finally:
             core.over = True

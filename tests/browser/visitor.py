@@ -80,7 +80,7 @@ def visiting(browser: Browser, hall: ServedHall, *, complains: bool = False, **m
         yield visitor
         assert visitor.foreign == [], "nothing from elsewhere"
         if not complains:
-            assert visitor.complaints == []
+            assert visitor.complaints == [], visitor.complaints
     finally:
         context.close()
 

@@ -14,12 +14,16 @@ const KEYS = [
 ];
 let device = null, shown = null, busy = false;
 
+function occupied(now) {
+  busy = now;
+  $("#keys").setAttribute("aria-busy", String(now));
+}
 async function send(body) {
-  if (busy) return;
-  busy = true;
+  if (busy) return; // one at a time: what is pressed meanwhile was pressed twice
+  occupied(true);
   set("#said", t("sending"));
   const result = await device.say(body);
-  busy = false;
+  occupied(false);
   $("#said").className = result.ok ? "good" : "bad";
   set("#said", result.ok && result.ok.number ? `${result.ok.number} · ${told(result)}` : told(result));
 }

@@ -4,6 +4,9 @@ export const page = root.dataset;
 export const lang = page.lang === "en" ? "en" : "zh";
 const speed = Number(page.speed) || 1;
 addEventListener("submit", (event) => event.preventDefault()); // no form ever leaves the page
+let leaving = false; // a request cut short by going on to another page is no fault
+addEventListener("beforeunload", () => { leaving = true; });
+for (const kind of ["error", "unhandledrejection"]) addEventListener(kind, (event) => { if (leaving) event.preventDefault(); });
 const said = await (await fetch(`/texts/${lang}`)).json();
 
 export const t = (key, values = {}) =>
