@@ -76,6 +76,14 @@ def main(arguments: list[str]) -> int:
     return max(_run(name, options, arguments, rest, known.out) for name in names)
 
 
+def _placeless(arguments: list[str]) -> list[str]:
+    """Without where the result goes: a result of record names no path of a machine."""
+    if "--out" in arguments:
+        at = arguments.index("--out")
+        return arguments[:at] + arguments[at + 2 :]
+    return arguments
+
+
 def _run(name: str, options: Options, arguments: list[str], rest: list[str], out: Path | None = None) -> int:
     """One suite, from its lazily imported function to its printed result."""
     module, _, function = SUITES[name].partition(":")
@@ -87,7 +95,7 @@ def _run(name: str, options: Options, arguments: list[str], rest: list[str], out
     block = machine(probe_disk=timed and not options.quick) | {"before": before, "after": load_now()}
     console = Console(stderr=options.json, highlight=False)
     _show(console, report, options, " ".join(arguments))
-    line = document(report, options, block, arguments)
+    line = document(report, options, block, _placeless(arguments))
     if out is not None:
         _keep(line, out, name, block)
     if options.json:

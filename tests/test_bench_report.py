@@ -116,3 +116,11 @@ def test_the_whole_distribution_of_a_run_can_be_read_back() -> None:
     assert [whole.get_value_at_percentile(share) for share in (20, 60)] == [1, 100]  # below 1 us is 1 us
     assert whole.get_max_value() == pytest.approx(100_000, rel=1e-3)
     assert HdrHistogram.decode(encoded([])).get_total_count() == 0
+
+
+def test_a_result_does_not_say_where_it_was_written(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["theory", "--quick", "--json", "--out", str(tmp_path)]) == 0
+    (written,) = tmp_path.glob("*.json")
+    assert str(tmp_path) not in written.read_text("utf-8")
+    assert report.read(written)["arguments"] == ["theory", "--quick", "--json"]
+    assert str(tmp_path) not in capsys.readouterr().out.splitlines()[-1]
