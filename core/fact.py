@@ -1,8 +1,22 @@
 """core/fact.py: the form of a fact and of its cause."""
 
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Final, NamedTuple, TypeVar
 
 from msgspec import Struct
+
+Fields = TypeVar("Fields", bound=tuple[object, ...])
+
+
+def unchecked(kind: type[Fields]) -> Callable[[tuple[object, ...]], Fields]:
+    """Makes a NamedTuple of all its fields, given as one tuple, without the call of its class.
+
+    For what is made once per fact: about 110 ns instead of 170 to 190 ns (CPython 3.11), for the class's own call is
+    Python code around the same tuple. Nothing counts the fields or fills in defaults; mypy does, where the maker is
+    declared with their types.
+    """
+    return partial(tuple.__new__, kind)
 
 
 class Cause(NamedTuple):
@@ -12,6 +26,9 @@ class Cause(NamedTuple):
     boot: str
     seq: int
     body: int
+
+
+new_cause: Final[Callable[[tuple[str, str, int, int]], Cause]] = unchecked(Cause)
 
 
 class Fact(Struct, frozen=True, array_like=True, gc=False):

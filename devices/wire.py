@@ -5,7 +5,6 @@ Fault-tolerant only here: whatever arrives becomes Heard or Bad(reason); nothing
 
 import zlib
 from collections.abc import Callable
-from functools import partial
 from operator import attrgetter
 from typing import Annotated, Final, Literal, NamedTuple, get_args
 
@@ -14,7 +13,7 @@ from msgspec import Meta, Struct, field
 
 from core import commands as c
 from core import commands_cases as cc
-from core.fact import Cause
+from core.fact import Cause, new_cause
 from core.refusals import Refusal
 from core.window import Answer, CalledAnswer, DoneAnswer, RefusedAnswer, SeenAnswer, TicketAnswer
 from devices.privacy import SHORTEST, personal, remark
@@ -160,10 +159,6 @@ def _texts_of(kind: type[Struct]) -> Callable[[Struct], tuple[str, ...]] | None:
     return read
 
 
-_cause: Final[Callable[[tuple[str, str, int, int]], Cause]] = partial(tuple.__new__, Cause)
-"""`Cause(*fields)` without the call in between, which costs more than the tuple: one is made for each event."""
-
-
 _TEXTS: Final = {kind: _texts_of(kind) for kind in get_args(Body)}
 
 
@@ -185,7 +180,7 @@ def decode(payload: bytes, device: str) -> list[Heard | Bad]:
 def _heard(event: Event, device: str) -> Heard | Bad:
     body = event.body
     # Fields left at their defaults are not in the bytes: one that a later version adds changes no digest.
-    cause = _cause((device, event.boot, event.seq, zlib.crc32(_PACK.encode(body))))
+    cause = new_cause((device, event.boot, event.seq, zlib.crc32(_PACK.encode(body))))
     read = _TEXTS[type(body)]
     if read is not None:
         for text in read(body):

@@ -1,16 +1,14 @@
 """workers/fold.py: from a journal back to halls: newest snapshot, then every fact after it, by `evolve` alone."""
 
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 from core import record
-from core.fact import Cause, Fact
+from core.fact import Fact, new_cause
 from core.hall import Hall
 from core.state import HallState, restored
 from workers.journal import SqliteJournal
 from workers.ports import JournalDamaged, Row
 from workers.views import Touched
-
-_new: Final = tuple.__new__  # a cause for each fact: the class's own call costs more than the tuple
 
 
 class Folded(NamedTuple):
@@ -41,7 +39,7 @@ def apply(hall: Hall, n: int, row: Row, *, speaks: bool = False) -> Fact:
     assert n == hall.state.n + 1, f"{hall.state.hall}: fact {n} after {hall.state.n}"
     at_ms, kind, v, device, boot, seq, payload = row
     fact, body, _ = record.decode(kind, v, payload)
-    cause = _new(Cause, (device, boot, seq, body)) if device else None
+    cause = new_cause((device, boot, seq, body)) if device else None
     hall.evolve(fact, at_ms, cause)
     if speaks:
         hall.react(fact, cause)

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from workers import chain, engine, mark
 from workers.chain import Head, Item, Seal
 from workers.engine import Connection
-from workers.ports import JournalDamaged, Missing, Row
+from workers.ports import JournalDamaged, Missing, new_row
 
 VERSION: Final = 2
 BLOCK: Final = 5000
@@ -334,10 +334,10 @@ class Rows:
             hole = next(at for at, row in enumerate(page, self._seq + 1) if row[0] != at)
             raise damaged(f"row {hole}: missing", "table journal")
         self._seq += len(page)
-        words, new = self._texts, tuple.__new__
+        words = self._texts
         try:
             return [
-                (words[hall], n, new(Row, (at_ms, kind, v, words[device], words[boot], dseq, payload)))
+                (words[hall], n, new_row((at_ms, kind, v, words[device], words[boot], dseq, payload)))
                 for _, hall, n, at_ms, kind, v, device, boot, dseq, payload in page
             ]
         except IndexError as error:
