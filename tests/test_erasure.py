@@ -10,7 +10,7 @@ import pytest
 from core import record
 from core.facts import JournalErased
 from tests.test_recovery import NOW_MS, change, rows, start
-from tests.test_rotation import OLD, rotated
+from tests.test_rotation import OLD, filled, rotated
 from workers import archive, engine, erasure, owner, recovery
 from workers.erasure import Month
 from workers.ports import JournalDamaged, Missing, Part
@@ -35,6 +35,40 @@ def data(tmp_path: Path) -> Path:
 def rows_of(path: Path) -> list[tuple[int, int]]:
     with closing(engine.reader(path)) as db:
         return db.execute("SELECT seq, kind FROM journal ORDER BY seq").fetchall()
+
+
+def test_a_month_from_which_a_start_may_still_begin_is_kept(tmp_path: Path) -> None:
+    """A state that holds what nobody has heard takes the one before along, which begins in the month before."""
+
+    async def fill() -> None:
+        async with start(tmp_path) as journal:
+            await filled(journal)
+            await journal.append([Part("a", 30, rows(30, 10))])
+            await journal.save("a", 40, b"unheard", heard=False)
+            await journal.save("b", 3, b"heard")
+            await journal.rotate("2026-12")
+            await journal.append([Part("a", 40, rows(40, 2))])
+
+    async def read() -> int:
+        async with start(tmp_path) as journal:
+            return sum([len(block) async for block in journal.replay_all((await journal.start()).after)])
+
+    async def heard() -> None:
+        async with start(tmp_path) as journal:
+            for n in range(42, 45):
+                await journal.append([Part("a", n, rows(n, 1))])
+                await journal.save("a", n + 1, b"heard")
+
+    asyncio.run(fill())
+    archive.archive(tmp_path)
+    for dry_run in (True, False):
+        done = erase(tmp_path, dry_run=dry_run)
+        assert (done.months, done.kept) == ([], ["2026-11"])
+    assert asyncio.run(read()) == 12 and not (tmp_path / erasure.OWED).exists()
+    asyncio.run(heard())
+    done = erase(tmp_path)
+    assert ([one.facts for one in done.months], done.kept) == ([23], [])
+    assert asyncio.run(read()) == 5 + 2 and verify(tmp_path) == []
 
 
 def test_a_dry_run_counts_and_changes_nothing(data: Path) -> None:

@@ -151,7 +151,9 @@ def erase(
 
     async def task() -> None:
         done = await erasure.erase(data, before, day, utc_ms(), dry_run=dry_run)
-        told = "\n".join(f"{one.month}: {one.facts} facts in {one.batches} batches" for one in done.months)
+        lines = [f"{one.month}: {one.facts} facts in {one.batches} batches" for one in done.months]
+        lines += [f"{month}: kept, a start may still have to read it" for month in done.kept]
+        told = "\n".join(lines)
         later = "" if done.told else "\nthe process that runs here puts it on record when it starts next"
         show(done, as_json, (told or "nothing to erase") + (" (nothing was changed)" if dry_run else later))
 

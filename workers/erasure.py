@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from contextlib import closing
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -64,7 +64,10 @@ class Owed(msgspec.Struct):
 
 
 class Erased(msgspec.Struct):
-    """The document of `journal erase --json`. `told`: it is on record; else it will be at the next start."""
+    """The document of `journal erase --json`. `told`: it is on record; else it will be at the next start.
+
+    `kept`: months that are old enough, but a start may still have to read them.
+    """
 
     v: int
     before: str
@@ -72,6 +75,7 @@ class Erased(msgspec.Struct):
     months: list[Month]
     notes: int = 0
     told: bool = True
+    kept: list[str] = []
 
 
 def day_ms(text: str) -> int | None:
@@ -85,13 +89,17 @@ def day_ms(text: str) -> int | None:
 async def erase(directory: Path, before: str, day: int, now_ms: int, *, dry_run: bool = False) -> Erased:
     """Every archived month whose last fact is older than `day`, and what people wrote before it in the newest one.
 
-    Beside a running process only closed files are touched; it writes what it is owed when it starts next.
+    A month that a start may have to read waits until the states have moved on. Beside a running process only closed
+    files are touched; it writes what it is owed when it starts next.
     """
-    paths = [path for path in months(directory) if ended_ms(path) < day]
+    old = [path for path in months(directory) if ended(path).at_ms < day]
     newest = recovery.newest_file(directory)
     old_notes = notes.older(newest, day) if newest is not None else 0
+    reached = begun(newest) if newest is not None else 0
+    paths = [path for path in old if ended(path).seq <= reached]
+    kept = [month_of(path) for path in old if path not in paths]
     if dry_run:
-        return Erased(1, before, True, [counted(path) for path in paths], old_notes)
+        return Erased(1, before, True, [counted(path) for path in paths], old_notes, kept=kept)
     held = owner.take(directory, archive.LOCK, what="archive")
     try:
         done = [month for path in paths if (month := ready(path)).facts]
@@ -101,7 +109,7 @@ async def erase(directory: Path, before: str, day: int, now_ms: int, *, dry_run:
             erased(path)
     finally:
         held.release()
-    return Erased(1, before, False, done, old_notes, await told(directory, now_ms))
+    return Erased(1, before, False, done, old_notes, await told(directory, now_ms), kept)
 
 
 def ready(path: Path) -> Month:
@@ -120,10 +128,30 @@ def months(directory: Path) -> list[Path]:
     return [path for path in recovery.files(directory) if path.parent.name == recovery.ARCHIVE]
 
 
-def ended_ms(path: Path) -> int:
-    """When the last batch of a month was written."""
+class End(NamedTuple):
+    """When the last batch of a month was written, and its last seq."""
+
+    at_ms: int
+    seq: int
+
+
+def ended(path: Path) -> End:
+    """Where a month ends."""
     with closing(engine.reader(path)) as db:
-        return int(db.execute("SELECT coalesce(max(at_ms), 0) FROM batch").fetchone()[0])
+        at_ms = int(db.execute("SELECT coalesce(max(at_ms), 0) FROM batch").fetchone()[0])
+        return End(at_ms, recovery.end(db).seq)
+
+
+def begun(newest: Path) -> int:
+    """The seq behind which a start may have to read: that of the oldest state that is kept."""
+    with closing(engine.reader(newest)) as db:
+        oldest = db.execute("SELECT min(seq) FROM snapshot").fetchone()[0]
+        return recovery.origin(db).seq if oldest is None else int(oldest)
+
+
+def month_of(path: Path) -> str:
+    """2026-11, of its file."""
+    return path.stem.removeprefix("journal-")
 
 
 def counted(path: Path) -> Month:
@@ -133,7 +161,7 @@ def counted(path: Path) -> Month:
         for hall, count in db.execute(COUNTED):
             halls[words[hall]] += count
         batches = db.execute("SELECT count(*) FROM batch WHERE short IS NULL").fetchone()[0]
-    return Month(path.stem.removeprefix("journal-"), halls.total(), batches if halls else 0, dict(halls))
+    return Month(month_of(path), halls.total(), batches if halls else 0, dict(halls))
 
 
 def erased(path: Path) -> Month:
