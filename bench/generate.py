@@ -16,12 +16,11 @@ from typing import Final
 
 import msgspec
 
-from bench import plan
+from bench import pace, plan
 from bench.blast import Lane
 from bench.watch import Watch
 from workers.link_settings import parse_url
 
-TICK_S: Final = 0.0005
 GRACE_S: Final = 3.0
 
 
@@ -35,6 +34,7 @@ class Asked(msgspec.Struct, frozen=True):
     watch: str = ""
     rest_s: float = 0.2  # between what comes before and the clock
     name: str = "timed"  # of its connections; two at one broker need two
+    first: bool = False  # before all ordinary processes, where the system permits it
 
 
 class Generated(msgspec.Struct, frozen=True):
@@ -51,6 +51,7 @@ class Generated(msgspec.Struct, frozen=True):
     unseen: int = 0
     start_s: float = 0.0  # on the clock of the machine, as `Done.first_s`
     latency_us: list[int] = []
+    priority: str = pace.NORMAL  # what it sent and watched under
     due_ms: list[int] = []  # beside each latency, when it was intended, after the start
 
 
@@ -66,8 +67,8 @@ class Schedule:
         self._next = 0
         self.late_ns = array("q", bytes(8 * len(merged)))
 
-    def turn(self, start_ns: int, now_ns: int) -> bool:
-        """Whether something is left."""
+    def turn(self, start_ns: int, now_ns: int) -> int | None:
+        """When the next is due (monotonic ns); None: nothing is left."""
         touched = set[int]()
         due, at = self._due, self._next
         while at < len(due) and start_ns + due[at][0] <= now_ns:
@@ -82,7 +83,7 @@ class Schedule:
         self._next = at
         for lane in touched:
             self._lanes[lane].pump()
-        return at < len(due)
+        return start_ns + due[at][0] if at < len(due) else None
 
     def late_ms(self, share: float) -> float:
         """A quantile of the generator's lateness."""
@@ -108,14 +109,16 @@ async def generate(asked: Asked) -> Generated:
     start_ns = await _start()
     if before:
         await _send(asked, [[one[1] for one in lane] for lane in before], "before", 500)
-        start_ns = max(start_ns, time.monotonic_ns() + int(asked.rest_s * 1e9))
     lanes = await _connect(asked, [[one[1] for one in lane] for lane in timed], asked.name, asked.unacked)
     schedule = Schedule(lanes, timed, watch, echo)
+    if before:  # the rest begins with everybody connected: on a busy machine that takes longer than it
+        start_ns = max(start_ns, time.monotonic_ns() + int(asked.rest_s * 1e9))
     since, cpu = time.monotonic(), time.process_time()
     start_ns = start_ns or time.monotonic_ns()
-    finished = await _drive(asked, lanes, schedule, start_ns)
-    if watch is not None:
-        await _see_off(watch)
+    with pace.first(asked.first) as priority:
+        finished = await _drive(asked, lanes, schedule, start_ns)
+        if watch is not None:
+            await _see_off(watch)
     took, cpu = time.monotonic() - since, time.process_time() - cpu
     unseen = watch.give_up() if watch is not None else 0
     for one in lanes:
@@ -133,6 +136,7 @@ async def generate(asked: Asked) -> Generated:
         finished=finished,
         unseen=unseen,
         start_s=start_ns / 1e9,
+        priority=priority,
         latency_us=[one // 1000 for one in watch.latency_ns] if watch is not None else [],
         due_ms=[(one - start_ns) // 1_000_000 for one in watch.due_ns] if watch is not None else [],
     )
@@ -172,8 +176,8 @@ async def _send(asked: Asked, frames: list[list[bytes]], name: str, unacked: int
 async def _drive(asked: Asked, lanes: list[Lane], schedule: Schedule, start_ns: int) -> bool:
     try:
         async with asyncio.timeout(asked.seconds):
-            while schedule.turn(start_ns, time.monotonic_ns()):  # noqa: ASYNC110 - time is what is waited for
-                await asyncio.sleep(TICK_S)
+            while (due_ns := schedule.turn(start_ns, time.monotonic_ns())) is not None:  # noqa: ASYNC110 - time is what is waited for
+                await asyncio.sleep((due_ns - time.monotonic_ns()) / 1e9)
             for lane in lanes:
                 if lane.frames:
                     await lane.done.wait()
@@ -191,7 +195,8 @@ async def _see_off(watch: Watch) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """One process, one run."""
-    result = asyncio.run(generate(msgspec.json.decode(arguments[0], type=Asked)))
+    with asyncio.Runner(loop_factory=pace.loop) as runner:
+        result = runner.run(generate(msgspec.json.decode(arguments[0], type=Asked)))
     print(msgspec.json.encode(result).decode(), flush=True)
 
 

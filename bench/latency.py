@@ -14,6 +14,7 @@ from hdrh.histogram import HdrHistogram
 
 from bench import machine, pairs, plan, runs
 from bench.generate import Asked, Generated
+from bench.pace import NORMAL
 from bench.pairs import Gate, Options, Report
 from bench.product import Setup
 from bench.runs import MOSQUITTO, Wrong
@@ -45,6 +46,7 @@ class Pressed(msgspec.Struct):
     cpu_us: float
     finished: bool
     histogram: str = ""
+    priority: str = NORMAL  # of the generator, see bench/pace.py
 
     @property
     def p99_ms(self) -> float:
@@ -69,7 +71,7 @@ def pressed(found: Generated, cpu_us: float) -> Pressed:
     curve = [(share, quantile_ms(got, share)) for share in (0, 0.25, 0.5, 0.75, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999)]
     quantiles = {f"{share:g}": quantile_ms(got, share) for share in enough}
     late, whole = found.late_ms_p99, encoded(got)
-    return Pressed(len(got), found.unseen, late, quantiles, curve, cpu_us, found.finished, whole)
+    return Pressed(len(got), found.unseen, late, quantiles, curve, cpu_us, found.finished, whole, found.priority)
 
 
 def encoded(latency_us: list[int]) -> str:
@@ -121,7 +123,7 @@ class Bench:
         return pressed(found, done.cpu_us)
 
     def _asked(self, url: str, watch: str) -> Asked:
-        return Asked(url, str(self.file), unacked=1, seconds=self.seconds + 30, watch=watch)
+        return Asked(url, str(self.file), unacked=1, seconds=self.seconds + 30, watch=watch, first=True)
 
 
 class Pair(msgspec.Struct):
@@ -194,7 +196,8 @@ def _row(rate: int, pair: Pair) -> tuple[str, ...]:
     return (
         f"{rate}/s",
         f"ours {pair.ours.said()}{void}",
-        f"relay p99 {pair.relay.p99_ms:.2f} ms",
+        f"relay p99 {pair.relay.p99_ms:.2f} ms, late {pair.relay.late_ms:.2f} ms",
         f"fdatasync p99 {pair.fdatasync_p99_ms:.2f} ms",
         f"bound {pair.bound_ms:.2f} ms",
+        f"generator's priority {pair.ours.priority}",
     )
