@@ -1,7 +1,8 @@
-"""tests/faulty.py: a machine that misbehaves on command: its clock, its disk, its network, its file systems.
+"""tests/faulty.py: a machine that misbehaves on command: its clock, its disk, its network, its file systems, its mains.
 
 Clock and disk: a library loaded before all others into the unchanged process (LD_PRELOAD), told by a shared page what
-to do. Network: a relay in a process of its own, which can be stopped, continued and ended.
+to do. Mains: the same library keeps beside a directory what of it was synced, and nothing else. Network: a relay in a
+process of its own, which can be stopped, continued and ended.
 """
 
 import os
@@ -24,9 +25,12 @@ from workers.broker import LOOPBACK, free_port
 
 SHIM = r"""
 #define _GNU_SOURCE
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -34,8 +38,11 @@ SHIM = r"""
 #include <unistd.h>
 
 static volatile long *told;                      /* clock_ms, sync_ms, sync_errno, no_room, syncs */
+static const char *data, *kept;                  /* a directory, and where stands what of it was synced */
+static struct { off_t low, high; } dirty[1024];  /* written and not synced, by descriptor */
 
 __attribute__((constructor)) static void begin(void) {
+  data = getenv("FAULTY_DATA"), kept = getenv("FAULTY_KEPT");
   const char *name = getenv("FAULTY_CONTROL");
   int fd = name ? open(name, O_RDWR) : -1;
   void *page = fd < 0 ? MAP_FAILED : mmap(0, 4096, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
@@ -49,13 +56,64 @@ int clock_gettime(clockid_t which, struct timespec *now) {
   return code;
 }
 
+/* Names of a directory count once it is synced, and whose they are: "inode name", a line each. */
+static void keep_names(const char *path) {
+  char part[4096], names[4096];
+  snprintf(part, sizeof part, "%s/names.part", kept), snprintf(names, sizeof names, "%s/names", kept);
+  DIR *dir = opendir(path);
+  FILE *out = fopen(part, "w");
+  for (struct dirent *one; dir && out && (one = readdir(dir));)
+    if (one->d_type == DT_REG) fprintf(out, "%lu %s\n", (unsigned long)one->d_ino, one->d_name);
+  if (dir) closedir(dir);
+  if (out && !fclose(out)) rename(part, names);
+}
+
+/* The bytes of a file count once it is synced. Read through the descriptor itself: closing another drops its locks. */
+static void keep_bytes(int fd, const struct stat *here) {
+  static __thread char block[1 << 16];
+  char path[4096];
+  struct stat before;
+  snprintf(path, sizeof path, "%s/%lu", kept, (unsigned long)here->st_ino);
+  int out = open(path, O_WRONLY | O_CREAT, 0600);
+  if (out < 0) return;
+  off_t at = 0, end = here->st_size;
+  if (!fstat(out, &before) && before.st_size && fd < 1024) at = dirty[fd].low, end = dirty[fd].high;
+  while (at < end) {
+    ssize_t size = pread(fd, block, end - at < sizeof block ? end - at : sizeof block, at);
+    if (size <= 0) break;
+    syscall(SYS_pwrite64, out, block, size, at);
+    at += size;
+  }
+  if (!ftruncate(out, here->st_size)) close(out);
+  if (fd < 1024) dirty[fd].low = dirty[fd].high = 0;
+}
+
+static void keep(int fd) {
+  char link[64], path[4096];
+  struct stat here;
+  snprintf(link, sizeof link, "/proc/self/fd/%d", fd);
+  ssize_t size = readlink(link, path, sizeof path - 1);
+  if (size < 0 || fstat(fd, &here)) return;
+  path[size] = 0;
+  if (S_ISDIR(here.st_mode) && !strcmp(path, data)) keep_names(path);
+  if (S_ISREG(here.st_mode) && !strncmp(path, data, strlen(data))) keep_bytes(fd, &here);
+}
+
+static void wrote(int fd, off_t low, off_t high) {
+  if (!kept || fd >= 1024) return;
+  if (dirty[fd].low == dirty[fd].high || low < dirty[fd].low) dirty[fd].low = low;
+  if (high > dirty[fd].high) dirty[fd].high = high;
+}
+
 static int synced(long number, int fd) {
   if (told) {
     told[4]++;
     if (told[1]) usleep(told[1] * 1000);
     if (told[2]) { errno = told[2]; return -1; }
   }
-  return syscall(number, fd);
+  int code = syscall(number, fd);
+  if (!code && data && kept) keep(fd);
+  return code;
 }
 
 int fdatasync(int fd) { return synced(SYS_fdatasync, fd); }
@@ -69,12 +127,15 @@ static int too_much(int fd, off_t end) {
 
 ssize_t pwrite(int fd, const void *bytes, size_t size, off_t at) {
   if (too_much(fd, at + size)) { errno = ENOSPC; return -1; }
+  wrote(fd, at, at + size);
   return syscall(SYS_pwrite64, fd, bytes, size, at);
 }
 ssize_t pwrite64(int fd, const void *bytes, size_t size, off_t at) { return pwrite(fd, bytes, size, at); }
 
 ssize_t write(int fd, const void *bytes, size_t size) {
-  if (too_much(fd, lseek(fd, 0, SEEK_CUR) + size)) { errno = ENOSPC; return -1; }
+  off_t at = lseek(fd, 0, SEEK_CUR);
+  if (too_much(fd, at + size)) { errno = ENOSPC; return -1; }
+  if (at >= 0) wrote(fd, at, at + size);
   return syscall(SYS_write, fd, bytes, size);
 }
 """
@@ -108,9 +169,11 @@ class Machine:
         return found
 
     @contextmanager
-    def preloaded(self) -> Iterator[None]:
+    def preloaded(self, mains: "Mains | None" = None) -> Iterator[None]:
         """Processes begun here run on it."""
         mine = {"LD_PRELOAD": str(self.library), "FAULTY_CONTROL": str(self.control)}
+        if mains is not None:
+            mine |= {"FAULTY_DATA": str(mains.data), "FAULTY_KEPT": str(mains.kept)}
         before = {name: os.environ.get(name) for name in mine}
         os.environ.update(mine)
         try:
@@ -125,6 +188,23 @@ class Machine:
     def close(self) -> None:
         self._page.close()
         self._file.close()
+
+
+class Mains:
+    """The power of one directory's disk. `kept`: each file as it was at its last sync, by inode, and `names`."""
+
+    def __init__(self, data: Path, kept: Path) -> None:
+        self.data, self.kept = data.resolve(), kept.resolve()
+        self.kept.mkdir(parents=True)
+
+    def cut(self, to: Path) -> None:
+        """What a machine that is switched on again finds, into `to`. Who wrote it must have ended."""
+        to.mkdir(parents=True)
+        names = self.kept / "names"
+        for line in names.read_text().splitlines() if names.exists() else ():
+            inode, _, name = line.partition(" ")
+            file = self.kept / inode
+            (to / name).write_bytes(file.read_bytes() if file.exists() else b"")
 
 
 class Relay:

@@ -83,8 +83,19 @@ class Served:
     `text`: its stderr as it came.
     """
 
-    def __init__(self, directory: Path, policies: Sequence[Policy], broker_url: str, **options: object) -> None:
-        """`options`: of the command line or, with `__` in the name, settings: `journal__batch_max=10`."""
+    def __init__(
+        self,
+        directory: Path,
+        policies: Sequence[Policy],
+        broker_url: str,
+        *,
+        program: Sequence[str] = CLI,
+        **options: object,
+    ) -> None:
+        """`program`: what stands for `jiaohao`.
+
+        `options`: of the command line or, with `__` in the name, settings: `journal__batch_max=10`.
+        """
         self.data = directory / "data"
         self.halls = write_halls(directory / "halls", policies)
         self.url = ""
@@ -96,7 +107,7 @@ class Served:
         arguments = {"data": self.data, "halls": self.halls, "broker": broker_url, "listen": "127.0.0.1:0"}
         arguments |= {name: value for name, value in options.items() if "__" not in name}
         self.process = subprocess.Popen(
-            [*CLI, "serve", "--log=json", *(f"--{name}={value}" for name, value in arguments.items())],
+            [*program, "serve", "--log=json", *(f"--{name}={value}" for name, value in arguments.items())],
             cwd=ROOT,
             env=environment(**settings),
             stdin=subprocess.DEVNULL,

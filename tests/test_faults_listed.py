@@ -18,6 +18,8 @@ FAULTS = {
     "power cut, twenty times; NORMAL must fail": (
         "test_power_cut::full_loses_nothing_acknowledged_in_20_power_cuts",
         "test_power_cut::normal_loses_in_most_of_20_power_cuts",
+        "test_power_cut::the_process_loses_nothing_acknowledged_in_20_power_cuts",
+        "test_power_cut::under_normal_the_process_loses_in_most_power_cuts",
         "test_faults::broker_and_process_killed_together",
     ),
     "disk full": (
@@ -62,6 +64,7 @@ FAULTS = {
         "test_writer::another_epoch_in_the_file_fences_every_part",
         "test_writer::a_taken_seq_fences",
         "test_memory_journal::the_older_of_two_writers_is_fenced",
+        "test_cli::a_dispatcher_that_is_fenced_ends_with_70_and_says_nothing",
     ),
     "clock jumps both ways": (
         "test_faults::a_clock_that_jumps_both_ways_stops_nothing",

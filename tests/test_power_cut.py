@@ -1,7 +1,9 @@
 """Simulated power cuts: a shim under SQLite keeps what was synced; the journal is started again on that and no more.
 
-The shim is a VFS registered in the very library that Python's driver uses, so the real journal runs on it unchanged.
-What was written but not synced is lost, or survives by pages at random. FULL must lose nothing; NORMAL must lose.
+Once under the journal alone, hundreds of commits a cut, and once under the whole process with devices at it, where the
+shim stands between the process and its C library. Under the journal it is a VFS registered in the very library that
+Python's driver uses, so the real journal runs on it unchanged. What was written but not synced is lost, or survives by
+pages at random. FULL must lose nothing; NORMAL must lose.
 """
 
 import asyncio
@@ -9,13 +11,20 @@ import ctypes
 import importlib
 import os
 import random
+import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from workers import engine
+from devices.tally import compare
+from tests.brokers import RunningBroker
+from tests.crowds import POLICY, blocking, crowd, until
+from tests.faulty import Machine, Mains
+from tests.processes import CLI, Served
+from workers import engine, replays
 from workers.journal import SqliteJournal
 from workers.opening import Options
 from workers.ports import JournalDamaged, Part, Row
@@ -240,3 +249,70 @@ def test_full_loses_nothing_acknowledged_in_20_power_cuts(tmp_path: Path, disk: 
 def test_normal_loses_in_most_of_20_power_cuts(tmp_path: Path, disk: Disk) -> None:
     """Without this the test above would prove nothing."""
     assert lost(tmp_path, disk, "PRAGMA synchronous=NORMAL", 20) >= 10
+
+
+# --- the process, as it is installed; devices press, and are answered, until the power goes ---
+
+AS_IT_IS = CLI
+NORMAL = (
+    sys.executable,
+    "-c",
+    "from workers import cli, engine\n"
+    "apply, asked = engine.apply, ('synchronous', 2)\n"
+    "def weaker(db, pragmas): apply(db, {name: 1 if (name, v) == asked else v for name, v in pragmas.items()})\n"
+    "engine.apply = weaker\n"
+    "cli.main()",
+)
+
+
+async def cut_once(broker: RunningBroker, machine: Machine, place: Path, program: tuple[str, ...], seed: int) -> bool:
+    """Whether something acknowledged is gone when the machine is on again. Where nothing is, all else goes on."""
+    chance = random.Random(seed)
+    before, after = place / "before", place / "after"
+    mains = Mains(before / "data", place / "kept")
+    more = {"broker__receive_maximum": broker.receive_max}
+    async with crowd(broker) as people:
+        with machine.preloaded(mains), Served(before, [POLICY], broker.url, program=program, **more) as served:
+            await blocking(served.up)
+            await people.more(chance.randint(5, 300))
+            await asyncio.sleep(chance.uniform(0, 0.05))  # the moment of the cut is the subject
+            await blocking(served.kill)
+        mains.cut(after / "data")
+        with Served(after, [POLICY], broker.url, **more) as served:
+            await until(
+                lambda: served.process.poll() is not None or bool(served.logged("link.connected")), 20, "a start"
+            )
+            if served.process.poll() is not None:
+                assert served.ended() == 1 and "was acknowledged" in served.text, served.text
+                return True
+            await people.rest()
+            assert await blocking(served.terminate) == 0
+    assert verify(after / "data") == []
+    found = compare(people.tally.acked, [item async for item in replays.rows(after / "data")])
+    assert found.lost or found.duplicated == [], "what was sent again adds nothing"
+    shutil.rmtree(place)
+    return bool(found.lost)
+
+
+def process_lost(broker: RunningBroker, machine: Machine, program: tuple[str, ...], cuts: int) -> int:
+    """In how many cuts of the power."""
+
+    async def scenario() -> int:
+        found = [await cut_once(broker, machine, broker.directory / str(seed), program, seed) for seed in range(cuts)]
+        return sum(found)
+
+    return asyncio.run(scenario())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_the_process_loses_nothing_acknowledged_in_20_power_cuts(
+    iotcore_broker: RunningBroker, machine: Machine
+) -> None:
+    assert process_lost(iotcore_broker, machine, AS_IT_IS, 20) == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(600)
+def test_under_normal_the_process_loses_in_most_power_cuts(iotcore_broker: RunningBroker, machine: Machine) -> None:
+    assert process_lost(iotcore_broker, machine, NORMAL, 6) >= 4
