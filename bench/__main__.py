@@ -2,26 +2,31 @@
 
 `report` and `compare` read what --json or --out wrote (bench/report.py); `smoke` runs every suite for seconds.
 
-Exit 0: every gate held. 1: a gate was missed. 2: wrong arguments. 3: inconclusive, the runs differed too much.
+Exit 0: every gate held. 1: a gate was missed. 2: wrong arguments. 3: inconclusive, the runs differed too much, or
+something was not run. With --quick only counts that must be 0 are judged.
 """
 
 import argparse
 import fcntl
 import importlib
+import json
 import re
+import statistics
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, Final, cast
+from typing import Any, Final, NamedTuple, cast
 
 from rich.console import Console
 from rich.table import Column, Table
 
-from bench.machine import load_now, machine
-from bench.pairs import Gate, Options, Report, Verdict, document, verdict
+from bench import machine as here
+from bench.goals import baseline_of, peer_over_ours
+from bench.pairs import Gate, Options, Report, Verdict, Void, document, not_run, verdict, wrong
+from bench.runs import Missing
 from bench.scopes import TABLE
 
 Suite = Callable[[Options, list[str]], Report]  # the second argument: what the common options did not take
@@ -47,6 +52,8 @@ SUITES: Final[dict[str, str]] = {
 }
 LONG: Final = ("soak",)  # hours: only by name
 LOADED: Final = ("drain", "ingest", "latency", "link", "loop", "peak", "scale", "soak")  # beside these: the scopes
+HELD_LONG, HELD_MID, HELD_LONG_MB = 3_000_000, 200_000, 16 << 10  # what `all` drains beside 29,000; the memory it takes
+WIDE: Final = 140  # columns where nobody knows
 UNTIMED: Final = ("theory",)  # no clock in the result: may run beside others, probes no disk
 
 
@@ -58,6 +65,13 @@ def main(arguments: list[str]) -> int:
         if arguments[0] == "figures":
             return figures.main()
         return (report.report if arguments[0] == "report" else report.compare)(arguments[1:])
+    known, rest = _parser().parse_known_args(arguments)
+    quick = known.quick or known.suite == "smoke"
+    options = Options(quick, known.json, known.seed, known.pairs, known.seconds, known.force)
+    return max(_run(Job(name, arguments, more, known), options) for name, more in _jobs(known.suite, rest))
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m bench", description=__doc__, allow_abbrev=False)
     parser.add_argument("suite", choices=[*SUITES, "all", "smoke", "report", "compare", "figures"])
     parser.add_argument("--quick", action="store_true", help="seconds instead of minutes; no verdict")
@@ -67,48 +81,87 @@ def main(arguments: list[str]) -> int:
     parser.add_argument("--seconds", type=float, default=0.0, help="length of a run; 0: the suite's default")
     parser.add_argument("--force", action="store_true", help="show numbers of inconclusive runs, marked")
     parser.add_argument("--out", type=Path, help="also write the result there; a directory: under its own name")
-    known, rest = parser.parse_known_args(arguments)
-    quick = known.quick or known.suite == "smoke"
-    options = Options(quick, known.json, known.seed, known.pairs, known.seconds, known.force)
-    names = [known.suite]
-    if known.suite in ("all", "smoke"):
-        names = [name for name in SUITES if known.suite == "smoke" or name not in LONG]
-    return max(_run(name, options, arguments, rest, known.out) for name in names)
+    parser.add_argument("--html", type=Path, help="also write this result as a page")
+    return parser
+
+
+class Job(NamedTuple):
+    """One suite to run; `rest` goes to it."""
+
+    suite: str
+    arguments: list[str]
+    rest: list[str]
+    known: argparse.Namespace
+
+
+def _jobs(suite: str, rest: list[str]) -> list[tuple[str, list[str]]]:
+    """One suite, or all of them; the long drain stays away from small machines, a shorter one stands in."""
+    if suite == "smoke":
+        return [(name, rest) for name in SUITES]
+    if suite == "all":
+        held = HELD_LONG if here.memory_mb() >= HELD_LONG_MB else HELD_MID
+        return [*((name, rest) for name in SUITES if name not in LONG), ("drain", [*rest, "--held", str(held)])]
+    return [(suite, rest)]
 
 
 def _placeless(arguments: list[str]) -> list[str]:
     """Without where the result goes: a result of record names no path of a machine."""
-    if "--out" in arguments:
-        at = arguments.index("--out")
-        return arguments[:at] + arguments[at + 2 :]
+    for name in ("--out", "--html"):
+        if name in arguments:
+            at = arguments.index(name)
+            arguments = arguments[:at] + arguments[at + 2 :]
     return arguments
 
 
-def _run(name: str, options: Options, arguments: list[str], rest: list[str], out: Path | None = None) -> int:
+def _run(job: Job, options: Options) -> int:
     """One suite, from its lazily imported function to its printed result."""
-    module, _, function = SUITES[name].partition(":")
-    suite = cast(Suite, getattr(importlib.import_module(module), function))
-    timed = name not in UNTIMED
-    before = load_now()
-    with _alone(timed and not options.quick):
-        report = suite(options, rest)
-    block = machine(probe_disk=timed and not options.quick) | {"before": before, "after": load_now()}
+    timed = job.suite not in UNTIMED
+    probe = timed and not options.quick
+    with _alone(probe):
+        started, stolen = time.monotonic(), here.jiffies()
+        before = here.now(probe_disk=probe)
+        report = _reported(job, options)
+        block = here.machine(probe_disk=probe) | {"before": before, "after": here.now(probe_disk=probe)}
+        block |= {"stolen": here.stolen(stolen, here.jiffies())}
+        report.extra["took_s"] = round(time.monotonic() - started, 1)
     console = Console(stderr=options.json, highlight=False)
-    _show(console, report, options, " ".join(arguments))
-    line = document(report, options, block, _placeless(arguments))
-    if out is not None:
-        _keep(line, out, name, block)
+    if not console.is_terminal:
+        console.width = WIDE
+    _show(console, report, options)
+    console.print(here.line(block), markup=False, soft_wrap=True)
+    console.print(f"python -m bench {' '.join(job.arguments)}", markup=False, soft_wrap=True)
+    line = document(report, options, block, _placeless(job.arguments))
+    _keep(line, job, block)
     if options.json:
         print(line, flush=True)
-    return Verdict.PASSED if options.quick else verdict(report.gates)
+    if options.quick:
+        return Verdict.MISSED if wrong(report.gates) else Verdict.PASSED
+    return verdict(report.gates)
 
 
-def _keep(line: str, out: Path, suite: str, block: dict[str, Any]) -> None:
-    """<suite>-<date>-<machine>.json in a directory, or the file named."""
-    if out.is_dir():
-        kind = re.sub(r"[^a-z0-9]+", "-", str(block["cpu"]).lower()).strip("-")
-        out = out / f"{suite}-{time.strftime('%Y%m%d')}-{kind}-{block['cores']}c.json"
-    out.write_text(line + "\n", "utf-8")
+def _reported(job: Job, options: Options) -> Report:
+    """What the suite says, or that it could not run here."""
+    module, _, function = SUITES[job.suite].partition(":")
+    suite = cast(Suite, getattr(importlib.import_module(module), function))
+    try:
+        return suite(options, job.rest)
+    except (Missing, Void) as why:
+        return Report(job.suite, [not_run(f"{job.suite}.run", 0.0, str(why))])
+
+
+def _keep(line: str, job: Job, block: dict[str, Any]) -> None:
+    """<suite>-<date>-<machine>.json in a directory, or the file named; the page beside it if wanted."""
+    out, held = job.known.out, job.rest[job.rest.index("--held") + 1] if "--held" in job.rest else ""
+    if out is not None:
+        if out.is_dir():
+            kind = re.sub(r"[^a-z0-9]+", "-", str(block["cpu"]).lower()).strip("-")
+            stem = "-".join(filter(None, (job.suite, held)))
+            out = out / f"{stem}-{time.strftime('%Y%m%d')}-{kind}-{block['cores']}c.json"
+        out.write_text(line + "\n", "utf-8")
+    if job.known.html is not None:
+        from bench import report
+
+        job.known.html.write_text(report.page([json.loads(line)]), "utf-8")
 
 
 @contextmanager
@@ -122,13 +175,15 @@ def _alone(wanted: bool) -> Iterator[None]:
         yield
 
 
-def _show(console: Console, report: Report, options: Options, command: str) -> None:
+def _show(console: Console, report: Report, options: Options) -> None:
     """The terminal's table: rows of the suite, then its gates."""
     for row in report.rows:
         console.print("  ".join(row), markup=False, soft_wrap=True)
     if report.gates:
         table = Table(
             Column("gate", no_wrap=True),
+            "ours",
+            "baseline",
             "value",
             "goal",
             "spread",
@@ -145,20 +200,33 @@ def _show(console: Console, report: Report, options: Options, command: str) -> N
         console.print("  ".join(scope), markup=False)
     if options.quick:
         console.print("--quick: shape only, this is no verdict")
-    console.print(f"python -m bench {command}", markup=False)
 
 
 def _cells(one: Gate, options: Options) -> tuple[str, ...]:
     """A gate without a verdict shows no number, unless forced."""
     hidden = one.value is None or (one.ok is None and not (options.force or options.quick))
     word = {True: "held", False: "missed", None: "no verdict"}[one.ok]
+    if options.quick and one.goal:
+        word = "no verdict"
+    elif one.note == "marginal" or (one.ok is None and not hidden):
+        word = f"{word}, {one.note if one.ok is not None else 'forced'}"
+    ours, baseline = zip(*one.raw, strict=True) if one.raw and not hidden else ((), ())
+    if peer_over_ours(one.name):
+        ours, baseline = baseline, ours
     return (
         one.name,
+        _middle(ours),
+        f"{_middle(baseline)} {baseline_of(one.name)}".removeprefix("- "),
         "-" if hidden or one.value is None else f"{one.value:.3g}",
         f"{'>=' if one.at_least else '<='} {one.goal:g}",
         "-" if one.spread is None else f"{one.spread:.2f}",
-        f"{word}, {one.note}" if one.note == "marginal" else word,
+        word,
     )
+
+
+def _middle(side: Sequence[float]) -> str:
+    """The median of one side of the pairs."""
+    return f"{statistics.median(side):.4g}" if side else "-"
 
 
 if __name__ == "__main__":

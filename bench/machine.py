@@ -24,7 +24,7 @@ def machine(*, probe_disk: bool = True) -> dict[str, Any]:
         "quota": _read("/sys/fs/cgroup/cpu.max"),
         "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
         "virtualisation": "hypervisor" if " hypervisor" in (_read("/proc/cpuinfo") or "") else "none seen",
-        "memory_mb": _memory_mb(),
+        "memory_mb": memory_mb(),
         "kernel": f"{platform.system()} {platform.release()} {platform.machine()}",
         "python": f"{platform.python_implementation()} {platform.python_version()}",
         "hash_seed": os.environ.get("PYTHONHASHSEED", "random"),
@@ -40,23 +40,42 @@ def machine(*, probe_disk: bool = True) -> dict[str, Any]:
     return block
 
 
-def load_now() -> dict[str, float | None]:
-    """Load average of a minute and the share of stolen time since boot, for before and after."""
-    fields = [float(field) for field in (_read("/proc/stat") or "").split("\n")[0].split()[1:]]
-    total = sum(fields)
-    stolen = fields[7] / total if len(fields) > 7 and total else None
-    return {"load_1m": os.getloadavg()[0], "stolen": stolen}
+def now(*, probe_disk: bool = False) -> dict[str, Any]:
+    """Load average of a minute, stolen time since boot, governor, the disk if asked for: before and after a run."""
+    found: dict[str, Any] = {
+        "load_1m": os.getloadavg()[0],
+        "stolen": stolen((0, 0), jiffies()),
+        "governor": _read("/sys/devices/system/cpu/cpu0/cpufreq/scaling_governor"),
+    }
+    return found | (fdatasync_us() if probe_disk else {})
+
+
+def jiffies() -> tuple[int, int]:
+    """Time of all cores since boot: in all, and stolen by neighbours."""
+    fields = [int(field) for field in (_read("/proc/stat") or "").split("\n")[0].split()[1:9]]
+    return sum(fields), fields[7] if len(fields) > 7 else 0
+
+
+def stolen(before: tuple[int, int], after: tuple[int, int]) -> float:
+    """The share that was stolen between two `jiffies`."""
+    whole = after[0] - before[0]
+    return (after[1] - before[1]) / whole if whole else 0.0
 
 
 def disk() -> dict[str, Any]:
-    """fdatasync of a 4 kB append, where temporary files live: p50 and p99 in µs, and the kind of file system."""
+    """fdatasync of a 4 kB append, where temporary files live: p50 and p99 in µs; kind and device of the file system."""
+    return fdatasync_us() | dict(zip(("file_system", "device"), _file_system(), strict=True))
+
+
+def fdatasync_us() -> dict[str, float]:
+    """p50 and p99 of the moment."""
     cuts = statistics.quantiles(_fdatasyncs_ns(), n=100)
-    return {"fdatasync_p50_us": cuts[49] / 1000, "fdatasync_p99_us": cuts[98] / 1000, "file_system": _file_system()}
+    return {"fdatasync_p50_us": cuts[49] / 1000, "fdatasync_p99_us": cuts[98] / 1000}
 
 
 def fdatasync_p99_us() -> float:
     """Of the moment: a bound of a run is made of it."""
-    return statistics.quantiles(_fdatasyncs_ns(), n=100)[98] / 1000
+    return fdatasync_us()["fdatasync_p99_us"]
 
 
 def _fdatasyncs_ns() -> list[int]:
@@ -71,12 +90,25 @@ def _fdatasyncs_ns() -> list[int]:
     return spent
 
 
-def _file_system() -> str | None:
-    """The type of the file system of the temporary directory: the longest mount point that holds it."""
+def _file_system() -> tuple[str | None, str | None]:
+    """Type and device of the file system of the temporary directory: the longest mount point that holds it."""
     where = str(Path(tempfile.gettempdir()).resolve())
     mounts = [line.split() for line in (_read("/proc/mounts") or "").splitlines()]
     holding = [m for m in mounts if len(m) > 2 and (where + "/").startswith(m[1].rstrip("/") + "/")]
-    return max(holding, key=lambda m: len(m[1]))[2] if holding else None
+    found = max(holding, key=lambda m: len(m[1])) if holding else None
+    return (found[2], Path(found[0]).name) if found else (None, None)  # sda1, overlay: not where it is
+
+
+def line(block: dict[str, Any]) -> str:
+    """A machine block in a line, for people."""
+    found = block.get("disk") or {}
+    synced = f"{found.get('file_system')}, fdatasync p99 {found['fdatasync_p99_us']:.0f} us" if found else "not probed"
+    loads = [f"{block[at]['load_1m']:.2f}" for at in ("before", "after") if at in block]
+    return (
+        f"{block['cpu']}, {block['cores']} cores, {block['memory_mb']} MB, {block['kernel']}; {block['python']}, "
+        f"SQLite {block['sqlite']}, {block['broker']}; disk {synced}; load {' to '.join(loads)}, "
+        f"stolen {block.get('stolen', 0.0):.1%}; {block['commit']}{'' if block['clean'] else ', not clean'}"
+    )
 
 
 def _cpu_model() -> str:
@@ -86,7 +118,8 @@ def _cpu_model() -> str:
     return platform.processor() or platform.machine()
 
 
-def _memory_mb() -> int:
+def memory_mb() -> int:
+    """Of the machine."""
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 2**20
 
 

@@ -8,16 +8,26 @@ import enum
 import json
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
+
+from bench import machine as here
+from bench.goals import baseline_of
 
 PAIRS: Final = 7
 SPREAD_MAX: Final = 0.25  # of throughput and CPU ratios; tails use SPREAD_MAX_TAIL
 SPREAD_MAX_TAIL: Final = 0.50
+STOLEN_MAX: Final = 0.10  # of the machine's time, by its neighbours, during a pair
 EXIT_PASSED, EXIT_MISSED, EXIT_INCONCLUSIVE = 0, 1, 3
 
 Subject = Callable[[], float]  # runs once, returns what it cost (or reached): one positive number
+T = TypeVar("T")
+U = TypeVar("U")
+
+
+class Void(Exception):
+    """Every pair of a comparison was disturbed: nothing can be said."""
 
 
 class Options(msgspec.Struct, frozen=True):
@@ -82,18 +92,44 @@ def ratio_of(raw: list[tuple[float, float]]) -> Ratio:
     return Ratio(middle, ratios[0], ratios[-1], q1, q3, (q3 - q1) / middle, raw)
 
 
-def interleave(numerator: Subject, denominator: Subject, pairs: int) -> list[tuple[float, float]]:
-    """`pairs` raw pairs after one discarded: AB BA AB ..."""
-    raw = []
-    for turn in range(pairs + 1):
+def interleave(
+    numerator: Callable[[], T], denominator: Callable[[], U], pairs: int, *, discard: bool = True
+) -> list[tuple[T, U]]:
+    """`pairs` pairs after one discarded: AB BA AB ... A pair of which neighbours stole too much is run again.
+
+    Void: none was left of twice as many.
+    """
+    raw: list[tuple[T, U]] = []
+    for turn in range(1 - discard, 2 * pairs + 1):
+        before = here.jiffies()
         if turn % 2:
             below = denominator()
             above = numerator()
         else:
             above = numerator()
             below = denominator()
-        raw.append((above, below))
-    return raw[1:]
+        if turn and here.stolen(before, here.jiffies()) <= STOLEN_MAX:
+            raw.append((above, below))
+        if len(raw) == pairs:
+            break
+    if not raw:
+        raise Void(f"more than {STOLEN_MAX:.0%} of the machine's time was stolen in every pair")
+    return raw
+
+
+def repeated(
+    numerator: Callable[[], T],
+    denominator: Callable[[], U],
+    pairs: int,
+    ratios: Callable[[list[tuple[T, U]]], Sequence[Ratio]],
+    *,
+    discard: bool = True,
+) -> list[tuple[T, U]]:
+    """Interleaved pairs of whole runs; they double once if one of their `ratios` has too wide a spread."""
+    found = interleave(numerator, denominator, pairs, discard=discard)
+    if any(one.spread > SPREAD_MAX for one in ratios(found)):
+        found += interleave(numerator, denominator, pairs, discard=discard)
+    return found
 
 
 def compare(
@@ -128,12 +164,17 @@ def not_run(name: str, goal: float, why: str, *, at_least: bool = True) -> Gate:
 
 
 def verdict(gates: list[Gate]) -> Verdict:
-    """Missed if any gate is missed, else inconclusive if any measured one has no verdict, else passed."""
+    """Missed if any gate is missed, else inconclusive if any has no verdict: what was not run is not passed."""
     if any(one.ok is False for one in gates):
         return Verdict.MISSED
-    if any(one.ok is None and one.value is not None for one in gates):
+    if any(one.ok is None for one in gates):
         return Verdict.INCONCLUSIVE
     return Verdict.PASSED
+
+
+def wrong(gates: list[Gate]) -> bool:
+    """Whether a count that must be 0 is not. That is judged in the shortest run, and on any machine."""
+    return any(one.goal == 0 and not one.at_least and one.ok is False for one in gates)
 
 
 def document(report: Report, options: Options, machine: Mapping[str, Any], arguments: list[str]) -> str:
@@ -146,7 +187,7 @@ def document(report: Report, options: Options, machine: Mapping[str, Any], argum
         "seed": options.seed,
         "verdict": "no verdict: --quick" if options.quick else code.name.lower(),
         "machine": machine,
-        "gates": [msgspec.to_builtins(one) for one in report.gates],
+        "gates": [msgspec.to_builtins(one) | {"baseline": baseline_of(one.name)} for one in report.gates],
         "notes": report.notes,
         **report.extra,
     }

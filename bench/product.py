@@ -43,7 +43,8 @@ class Setup(msgspec.Struct, frozen=True):
     """One run. `kind`: `link` receives and acknowledges, `ingest` also folds and stores, `product` also speaks.
 
     `policies`: a file of [[document], [[hall, service, slot_ms]]] of `bench.runs`, else halls alike. `warm` messages
-    come before the clock starts. `count` 0: until told. `mark`: after how many messages the time is noted.
+    come before the clock starts. `count` 0: until told. `mark`: after how many messages the time is noted, and a
+    hundredth of them at a time on the way there.
     """
 
     url: str
@@ -76,6 +77,7 @@ class Done(msgspec.Struct, frozen=True):
     cpu_s: float = 0.0
     first_s: float = 0.0
     marked_s: float = 0.0
+    settled: list[tuple[float, int]] = []
     core_s: float = 0.0
     commit_s: float = 0.0
     checkpoints: int = 0
@@ -102,6 +104,7 @@ class Gate:
     def __init__(self, link: Link, setup: Setup) -> None:
         self._link, self._count, self._warm, self._mark = link, setup.count, setup.warm, setup.mark
         self.marked = 0.0
+        self.settled: list[tuple[float, int]] = []  # seconds after the first, messages
         self.seen = 0
         self.received = 0
         self.first = self.last = (0.0, 0.0)
@@ -121,10 +124,18 @@ class Gate:
         if batch and self.first[0]:
             self.received = self.seen - self._warm
             self.last = (time.monotonic(), time.process_time())
-            if self._mark and self.seen >= self._mark and not self.marked:
-                self.marked = self.last[0]
+            if self._mark and not self.marked:
+                self._note()
         if self._count and self.seen >= self._count:
             self.done.set()
+
+    def _note(self) -> None:
+        """On the way to the mark."""
+        reached = self.seen >= self._mark
+        if reached or self.seen - (self.settled[-1][1] if self.settled else 0) >= self._mark / 100:
+            self.settled.append((self.last[0] - self.first[0], min(self.seen, self._mark)))
+        if reached:
+            self.marked = self.last[0]
 
 
 class Deaf(Dispatcher):
@@ -258,6 +269,7 @@ class Process:
             cpu_s=gate.last[1] - gate.first[1],
             first_s=gate.first[0],
             marked_s=gate.marked - gate.first[0] if gate.marked else 0.0,
+            settled=gate.settled,
             core_s=self.tallies.core_seconds,
             commit_s=self.commit_s,
             checkpoints=stats.checkpoints,

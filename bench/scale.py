@@ -4,6 +4,7 @@ The baseline is the smallest point, in the same pairs. Gates are of durable inge
 """
 
 import argparse
+import statistics
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -111,8 +112,8 @@ def run(options: Options, rest: list[str]) -> Report:
             "waiting": _pairs(bench.waiting, [given.waiting[0], given.waiting[-1]], "product", 1),
         }
         curves = {
-            "halls": {one: bench.halls(one, "ingest") for one in given.halls[1:-1]},
-            "waiting": {one: bench.waiting(one, "ingest") for one in given.waiting[1:-1]},
+            "halls": _curve(bench.halls, given.halls, halls),
+            "waiting": _curve(bench.waiting, given.waiting, waiting),
         }
     gates = [
         _gate("scale.halls_1000_vs_1", halls, given.halls, HALLS, 1.5),
@@ -137,18 +138,22 @@ def run(options: Options, rest: list[str]) -> Report:
 
 
 def _pairs(measure: Callable[[int, str], float], points: list[int], kind: str, number: int) -> pairs.Ratio:
-    low, high = points[0], points[-1]
-    found = []
-    discard = number > 1
-    for turn in range(number + discard):
-        if turn % 2:
-            below = measure(low, kind)
-            above = measure(high, kind)
-        else:
-            above = measure(high, kind)
-            below = measure(low, kind)
-        found.append((above, below))
-    return pairs.ratio_of(found[discard:])
+    """The last point over the first."""
+    found = pairs.repeated(
+        lambda: measure(points[-1], kind),
+        lambda: measure(points[0], kind),
+        number,
+        lambda some: [pairs.ratio_of(some)],
+        discard=number > 1,
+    )
+    return pairs.ratio_of(found)
+
+
+def _curve(measure: Callable[[int, str], float], points: list[int], ends: pairs.Ratio) -> dict[int, float]:
+    """Microseconds an event: the ends from the pairs, a run each between them."""
+    above, below = (statistics.median(side) for side in zip(*ends.raw, strict=True))
+    between = {one: measure(one, "ingest") for one in points[1:-1]}
+    return {points[0]: below, **between, points[-1]: above}
 
 
 def _gate(name: str, ratio: pairs.Ratio, points: list[int], wanted: tuple[int, ...], goal: float) -> Gate:

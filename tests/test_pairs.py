@@ -7,8 +7,23 @@ from pathlib import Path
 
 import pytest
 
-from bench.machine import load_now, machine
-from bench.pairs import Options, Report, Verdict, compare, document, gate, interleave, not_run, ratio_of, verdict
+from bench import machine as here
+from bench import pairs
+from bench.machine import machine
+from bench.pairs import (
+    Options,
+    Report,
+    Verdict,
+    Void,
+    compare,
+    document,
+    gate,
+    interleave,
+    not_run,
+    ratio_of,
+    verdict,
+    wrong,
+)
 
 
 def test_pairs_are_interleaved_and_the_first_is_thrown_away() -> None:
@@ -36,6 +51,24 @@ def test_pairs_double_once_when_they_differ_too_much() -> None:
     assert len(compare(lambda: 2.0, lambda: 1.0, pairs=4).raw) == 4
 
 
+def test_a_pair_of_which_much_was_stolen_is_run_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    ticks = iter([*(0, 0), *(0, 0), *(100, 11), *(100, 11), *(200, 21), *(200, 21), *(300, 21)])
+    monkeypatch.setattr(here, "jiffies", lambda: (next(ticks), next(ticks)))
+    order = iter(range(1, 100))
+    raw = interleave(lambda: float(next(order)), lambda: 1.0, 2)
+    assert raw == [(3.0, 1.0), (4.0, 1.0)], "the second was void: 11 of 100"
+    monkeypatch.setattr(pairs, "STOLEN_MAX", -1.0)
+    monkeypatch.setattr(here, "jiffies", lambda: (0, 0))
+    with pytest.raises(Void, match="stolen"):
+        interleave(lambda: 1.0, lambda: 1.0, 2)
+
+
+def test_a_count_that_must_be_0_is_wrong_in_any_run() -> None:
+    counted = pairs.Gate("x.lost", 1.0, 0.0, False, 0.0, at_least=False)
+    missed = gate("g", ratio_of([(2.0, 1.0)]), 9.0)
+    assert wrong([missed, counted]) and not wrong([missed])
+
+
 def test_a_gate_holds_misses_is_marginal_or_says_nothing() -> None:
     steady = ratio_of([(2.0, 1.0)] * 7)
     assert gate("g", steady, 2.0).ok is True and gate("g", steady, 2.0).note == "marginal"
@@ -50,7 +83,8 @@ def test_verdicts_are_exit_codes() -> None:
     missed = gate("g", ratio_of([(2.0, 1.0)]), 9.0)
     wild = gate("g", ratio_of([(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]), 1.0)
     absent = not_run("g", 50, "no redis here")
-    assert verdict([held, absent]) is Verdict.PASSED
+    assert verdict([held]) is Verdict.PASSED
+    assert verdict([held, absent]) is Verdict.INCONCLUSIVE, "what was not run is not passed"
     assert verdict([held, wild, absent]) is Verdict.INCONCLUSIVE and Verdict.INCONCLUSIVE == 3
     assert verdict([wild, missed]) is Verdict.MISSED
     assert absent.ok is None and absent.value is None and absent.note == "not run: no redis here"
@@ -69,7 +103,7 @@ def test_the_document_has_suite_machine_and_gates() -> None:
 
 
 def test_the_machine_block_has_no_host_user_or_path() -> None:
-    text = json.dumps(machine(probe_disk=False) | {"load": load_now()})
+    text = json.dumps(machine(probe_disk=False) | {"load": here.now()})
     for private in (platform.node(), str(Path.home()), str(Path.cwd())):
         assert len(private) < 4 or private not in text
     assert f'"{getpass.getuser()}"' not in text
