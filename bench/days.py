@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import msgspec
 
+from core import facts as f
 from core import facts_tickets as t
 from core import record
 from devices.people import QUARTER_MS
@@ -30,8 +31,12 @@ class Account(msgspec.Struct):
     called: int = 0
     served: int = 0
     missed: int = 0
+    returned: int = 0
     transferred: int = 0
+    held: int = 0
+    recalled: int = 0
     rated: int = 0
+    levels: int = 0  # sum
     offline: int = 0
     booked: int = 0
     waits: dict[int, list[int]] = {}  # quarter hours since midnight UTC of the taking -> waits in ms
@@ -104,6 +109,7 @@ class Reader:
         self.account.missed += 1
 
     def _requeues(self, fact: t.TicketRequeued, at_ms: int) -> None:
+        self.account.returned += 1
         service, cls, _ = self._of[fact.ticket]
         self._of[fact.ticket] = (service, cls, fact.t_eff_ms)
         self._joins(fact.ticket)
@@ -117,6 +123,16 @@ class Reader:
     def _serves(self, fact: t.ServingFinished, at_ms: int) -> None:
         self.account.served += 1
 
+    def _holds(self, fact: t.TicketHeld, at_ms: int) -> None:
+        self.account.held += 1
+
+    def _recalls(self, fact: t.TicketRecalled, at_ms: int) -> None:
+        self.account.recalled += 1
+
+    def _rates(self, fact: f.EvaluationSubmitted, at_ms: int) -> None:
+        self.account.rated += 1
+        self.account.levels += fact.level
+
 
 READ: Final[dict[type, Any]] = {
     t.TicketTaken: Reader._takes,
@@ -129,6 +145,9 @@ READ: Final[dict[type, Any]] = {
     t.TicketCancelled: Reader._leaves,
     t.TicketExpired: Reader._leaves,
     t.ServingFinished: Reader._serves,
+    t.TicketHeld: Reader._holds,
+    t.TicketRecalled: Reader._recalls,
+    f.EvaluationSubmitted: Reader._rates,
 }
 
 
@@ -138,6 +157,7 @@ class Summary(msgspec.Struct):
     counts: dict[str, int]
     wait_min: dict[str, float]
     quarters: list[tuple[str, int, float, float, float]]  # from, tickets, median, P90, longest
+    ratings: dict[str, float]
     eta: dict[str, float]
     fairness: dict[str, float]
 
@@ -152,11 +172,12 @@ def summary(account: Account) -> Summary:
     """The account in figures."""
     waits = [wait for some in account.waits.values() for wait in some]
     quarters = [_quarter(slot, account.waits[slot]) for slot in sorted(account.waits)]
-    names = ("taken", "called", "served", "missed", "transferred", "offline", "booked")
+    names = ("taken", "called", "recalled", "served", "missed", "returned", "transferred", "held", "offline", "booked")
     return Summary(
         counts={name: getattr(account, name) for name in names},
         wait_min=wait_figures(waits),
         quarters=quarters,
+        ratings=_ratings(account),
         eta=_eta(account.told),
         fairness=_fairness(account),
     )
@@ -184,6 +205,23 @@ def _eta(told: list[tuple[int, int, int]]) -> dict[str, float]:
         "within_p50": sum(waited <= p50 for waited, p50, _ in told) / count,
         "within_p90": sum(waited <= p90 for waited, _, p90 in told) / count,
     }
+
+
+def _ratings(account: Account) -> dict[str, float]:
+    """How many, of those that were served, and what they say: 5 is best."""
+    return {
+        "rated": float(account.rated),
+        "response": account.rated / max(1, account.served),
+        "mean_level": account.levels / max(1, account.rated),
+    }
+
+
+def alone(waits: Iterable[tuple[int, int]]) -> Summary:
+    """The same figures of a day that was only drawn up: (taken, waited) in ms. No more than waits."""
+    account = Account()
+    for taken_ms, waited_ms in waits:
+        account.waits.setdefault(taken_ms // QUARTER_MS, []).append(waited_ms)
+    return summary(account)
 
 
 def _fairness(account: Account) -> dict[str, float]:

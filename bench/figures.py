@@ -3,6 +3,7 @@
 `python -m bench figures` writes them.
 """
 
+import re
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,11 +13,19 @@ README: Final = Path(__file__).parent / "README.md"
 BEGIN, END = "<!-- figures: python -m bench figures -->\n", "<!-- end of figures -->\n"
 NOTHING: Final = "No results of record yet.\n"
 Document = dict[str, Any]
+NAME: Final = re.compile(r"([a-z-]+(?:-\d+)?)-(\d{8})-.*\.json")  # a suite, a number of its own, the date
 
 
 def newest(results: Path = RESULTS) -> dict[str, Document]:
     """The latest result of each suite, by the date in its name."""
-    return {path.name.partition("-20")[0]: read(path) for path in sorted(results.glob("*.json"))}
+    dated = {path: NAME.fullmatch(path.name) for path in sorted(results.glob("*.json"), key=_date)}
+    newest = {found[1]: path for path, found in dated.items() if found}
+    return {name: read(newest[name]) for name in sorted(newest)}
+
+
+def _date(path: Path) -> str:
+    found = NAME.fullmatch(path.name)
+    return found[2] if found else ""
 
 
 def figures(found: dict[str, Document]) -> str:
@@ -24,20 +33,26 @@ def figures(found: dict[str, Document]) -> str:
     if not found:
         return NOTHING
     parts = ["| gate | value | goal | spread | verdict |", "|---|---|---|---|---|"]
-    parts += [_gate(gate) for one in found.values() for gate in one["gates"] if not _count(gate)]
+    parts += [_gate(gate, _of(name)) for name, one in found.items() for gate in one["gates"] if not _count(gate)]
     parts += ["", _counts(found), "", _machine(next(iter(found.values()))["machine"])]
     if "stages" in found:
         parts += ["", *_stages(found["stages"])]
     return "\n".join(parts) + "\n"
 
 
-def _gate(gate: Document) -> str:
+def _of(name: str) -> str:
+    """drain-200000: of how many."""
+    number = name.rpartition("-")[2]
+    return f", {int(number):,}" if number.isdigit() else ""
+
+
+def _gate(gate: Document, of: str = "") -> str:
     value = "not run" if gate["value"] is None else f"{gate['value']:.3g}"
     spread = "-" if gate["spread"] is None else f"{gate['spread']:.2f}"
     word = {True: "held", False: "**missed**", None: "no verdict"}[gate["ok"]]
     note = f" ({gate['note']})" if gate["note"] else ""
     goal = f"{'≥' if gate['at_least'] else '≤'} {gate['goal']:g}"
-    return f"| `{gate['name']}` | {value} | {goal} | {spread} | {word}{note} |"
+    return f"| `{gate['name']}`{of} | {value} | {goal} | {spread} | {word}{note} |"
 
 
 def _count(gate: Document) -> bool:

@@ -49,7 +49,7 @@ class Expected(msgspec.Struct):
 
     facts: int = 0
     refused: int = 0
-    waits_ms: list[int] = []
+    waits: list[tuple[int, int]] = []  # taken, ms since midnight UTC; waited, ms
 
 
 class Day(msgspec.Struct):
@@ -64,6 +64,14 @@ class Day(msgspec.Struct):
 def days(scope: Scope, seed: int, *, mix: str = "usual", factor: float = 1.0) -> list[Day]:
     """The day of every hall of a scope."""
     return [_HallDay(scope, f"h{at}", seed, mix, factor).whole() for at in range(scope.halls)]
+
+
+def opening(day: Day, minutes: float) -> Day:
+    """Its first minutes after the door opens: what is said until then, who is called until then."""
+    end_ms = int(minutes * MINUTE_MS)
+    said = [one for one in day.said if one.at_ms < end_ms]
+    waits = [(taken, waited) for taken, waited in day.expected.waits if taken + waited < OPENS_MS + end_ms]
+    return Day(day.policy, day.bookings, said, Expected(0, 0, waits))
 
 
 def digest(found: Sequence[Day]) -> str:
@@ -155,7 +163,8 @@ class _HallDay:
             self._hall.evolve(fact, max(OPENS_MS + at, self._hall.state.at_ms))
             self._expected.facts += 1
             if isinstance(fact, t.TicketCalled) and fact.first:
-                self._expected.waits_ms.append(fact.waited_ms)
+                ticket = self._hall.state.tickets[fact.ticket]
+                self._expected.waits.append((ticket.taken_ms, fact.waited_ms))
         return facts
 
     def _event(self, device: str, body: str, at: int, age_ms: int = 0) -> bytes:

@@ -17,7 +17,7 @@ from bench.latency import Pressed, pressed
 from bench.load import Day
 from bench.pairs import Gate, Options, Report
 from bench.product import Done, Setup
-from bench.runs import MOSQUITTO, Wrong
+from bench.runs import MOSQUITTO, RECEIVE_MAX, Wrong
 from bench.scopes import FACTORS, MIXES, OPENS_MS, SCOPES
 from core.policy import MINUTE_MS
 from workers import replays
@@ -43,34 +43,38 @@ class Outcome(msgspec.Struct):
 
 
 def run(options: Options, rest: list[str]) -> Report:
-    """One day, or the same at ×1 with --speed 1."""
+    """One day, or some of it; at ×1 with --speed 1."""
     parser = argparse.ArgumentParser(prog="python -m bench peak", allow_abbrev=False)
     parser.add_argument("--scope", choices=list(SCOPES), default="tiny" if options.quick else "city")
     parser.add_argument("--speed", type=int, default=0, help="hall seconds a second; 0: what suits the scope")
+    parser.add_argument("--minutes", type=float, default=0.0, help="only so many after the door opens; 0: all day")
+    parser.add_argument("--broker", choices=runs.BROKERS, default=MOSQUITTO)
     parser.add_argument("--mix", choices=list(MIXES), default="usual")
     parser.add_argument("--day", choices=list(FACTORS), default="usual")
     given = parser.parse_args(rest)
     drawn = load.days(SCOPES[given.scope], options.seed, mix=given.mix, factor=FACTORS[given.day])
+    if given.minutes:
+        drawn = [load.opening(day, given.minutes) for day in drawn]
     speed = given.speed or SPEEDS[given.scope]
-    outcome, wrong, digest = _through_the_wire(drawn, speed)
-    core = days.wait_figures([wait for day in drawn for wait in day.expected.waits_ms])
+    outcome, wrong, digest = _through_the_wire(drawn, speed, given.broker)
+    core = days.alone(wait for day in drawn for wait in day.expected.waits)
     gates = [*runs.correctness("peak", wrong), _bound(outcome)]
     extra: dict[str, Any] = {
-        "load": {"digest": digest, "scope": given.scope, "mix": given.mix, "day": given.day},
+        "load": {"digest": digest, "scope": given.scope, "mix": given.mix, "day": given.day, "minutes": given.minutes},
         "outcome": msgspec.to_builtins(outcome),
-        "core_alone_wait_min": core,
+        "core_alone": {"wait_min": core.wait_min, "quarters": core.quarters},
     }
-    return Report("peak", gates, extra, _rows(outcome, core))
+    return Report("peak", gates, extra, _rows(outcome, core.wait_min))
 
 
 def _bound(outcome: Outcome) -> Gate:
     return runs.zero("peak.overtaken_beyond_bound", int(outcome.summary.fairness["beyond_the_bound"]))
 
 
-def _through_the_wire(drawn: list[Day], speed: int) -> tuple[Outcome, Wrong, str]:
+def _through_the_wire(drawn: list[Day], speed: int, broker: str) -> tuple[Outcome, Wrong, str]:
     made = plan.day(drawn, speed, CONNECTIONS)
     start_ms = OPENS_MS + min(day.said[0].at_ms for day in drawn)
-    with runs.workplace() as place, runs.broker(MOSQUITTO, place) as url:
+    with runs.workplace() as place, runs.broker(broker, place) as url:
         policies = runs.write_policies(drawn, place / "policies")
         file = plan.write(made, place / "plan")
         last_ns = max(one[0] for lane in made.timed for one in lane)
@@ -86,6 +90,7 @@ def _through_the_wire(drawn: list[Day], speed: int) -> tuple[Outcome, Wrong, str
                 speed=speed,
                 origin_ms=start_ms,
                 anchor_ms=wall_ms + int(LEAD_S * 1000),
+                receive_max=RECEIVE_MAX[broker],
             )
             with runs.dispatcher(setup) as subject:
                 subject.ready()
@@ -133,6 +138,7 @@ def _rows(found: Outcome, core: dict[str, float]) -> list[tuple[str, ...]]:
         ),
         ("press to screen", found.pressed.said()),
         ("waits, min", _figures(summary.wait_min), "core alone", _figures(core)),
+        ("ratings", _figures(summary.ratings)),
         ("estimates", _figures(summary.eta)),
         ("fairness", _figures(summary.fairness)),
         *told,

@@ -6,13 +6,14 @@ green is capped; a called ticket is replaced by a new one outside the clock. A r
 
 import importlib.util
 import random
+import statistics
 import time
 from collections.abc import Callable, Iterable
 from typing import Final
 
 import msgspec
 
-from bench import redis_peer
+from bench import ranking_shapes, redis_peer
 from bench.pairs import PAIRS, Gate, Options, Ratio, Report, Subject, compare, gate, not_run
 from bench.peers import Floor, HeapLazy, ListScan, Ours, Peer, SortedContainers, SqliteStaticKey, SqlOrderBy, Ticket
 from core.ranking import ClassRule, Skills
@@ -241,7 +242,7 @@ def run(options: Options, rest: list[str]) -> Report:
     pairs = options.pairs or (3 if options.quick else PAIRS)
     rounds = 5 if options.quick else 25
     labels: dict[str, str] = {}
-    gates, rows = [], []
+    gates, rows, peers = [], [], dict[str, dict[str, float]]()
     for row in ROWS:
         missing = row.peer is SortedContainers and importlib.util.find_spec("sortedcontainers") is None
         if missing:
@@ -255,15 +256,28 @@ def run(options: Options, rest: list[str]) -> Report:
         ratio = against(row.peer, size, peer_size, row.what, options.seed, pairs)
         gates += [gate(row.name, ratio, row.goal)] if row.name else []
         rows.append(told(peer, row.what, row.waiting, ratio))
-    redis_gate, redis_notes = redis(options.seed, pairs, rounds, 200 if not options.quick else 40)
+        note(peers, peer, row.what, row.waiting, ratio)
+    redis_gate, redis_notes = redis(options.seed, pairs, rounds, 200 if not options.quick else 40, peers)
     gates.append(redis_gate)
     big, small = SIZES
     gates.append(gate(FLOOR[0], floor_ratio(Size(big, 200, rounds), options.seed, pairs), FLOOR[1], at_least=False))
     rows.append(told("floor", "calls", small, floor_ratio(Size(small, 40, rounds), options.seed, pairs)))
     rows.append(told("why over peek", "calls", small, why_ratio(Size(small, 40, rounds), options.seed, pairs)))
     gates.append(gate(FLAT[0], flat_ratio(options.seed, pairs, rounds), FLAT[1], at_least=False))
+    shapes = ranking_shapes.measured(options.seed, quick=options.quick)
+    rows += ranking_shapes.rows(shapes)
     notes = [*(f"{peer}: {text}" for peer, text in labels.items()), *redis_notes]
-    return Report("ranking", gates, {"rows": rows, "load": {"services": SERVICES, "mix": MIX}}, rows, notes)
+    extra = {"rows": rows, "load": {"services": SERVICES, "mix": MIX}, "shapes": shapes}
+    extra["peers"] = {what: sorted(some.items(), key=lambda one: one[1]) for what, some in peers.items()}
+    return Report("ranking", gates, extra, rows, notes)
+
+
+def note(peers: dict[str, dict[str, float]], peer: str, what: str, waiting: int, ratio: Ratio) -> None:
+    """The medians of both in us, for one axis."""
+    above, below = (statistics.median(side) * 1e6 for side in zip(*ratio.raw, strict=True))
+    some = peers.setdefault(f"{what[:-1]}, {waiting} waiting", {})
+    some[peer] = above
+    some.setdefault("ours", below)
 
 
 def label(peer: Make, seed: int) -> str:
@@ -285,7 +299,7 @@ def told(peer: str, what: str, waiting: int, ratio: Ratio) -> tuple[str, ...]:
     )
 
 
-def redis(seed: int, pairs: int, rounds: int, batch: int) -> tuple[Gate, list[str]]:
+def redis(seed: int, pairs: int, rounds: int, batch: int, peers: dict[str, dict[str, float]]) -> tuple[Gate, list[str]]:
     """Redis, if server and client are here; neither is a dependency. PING beside it: what the boundary alone costs."""
     name, goal = REDIS
     why = redis_peer.missing()
@@ -297,6 +311,8 @@ def redis(seed: int, pairs: int, rounds: int, batch: int) -> tuple[Gate, list[st
         ratio = against(redis_peer.RedisLua, *sizes, "calls", seed, pairs)
         ping_us = redis_peer.RedisLua.ping_s() * 1e6
         call_us = min(above for above, _ in ratio.raw) * 1e6
+        note(peers, "RedisLua", "calls", 10_000, ratio)
+        peers["call, 10000 waiting"]["Redis PING"] = ping_us
         return gate(name, ratio, goal), [words, f"RedisLua: PING {ping_us:.0f} of {call_us:.0f} us a call"]
     finally:
         redis_peer.RedisLua.close()

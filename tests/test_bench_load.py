@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from bench import plan
-from bench.load import days, digest
+from bench.load import days, digest, opening
 from bench.rush import Rush, lanes, presses
 from bench.scopes import LUNCH_MS, MIXES, SCOPES, TABLE, Scope, clock_ms, offers, scope_policy
 from core import policy
@@ -34,7 +34,17 @@ def test_a_day_has_the_shares_of_the_model() -> None:
     assert any(said.payload.startswith(b"[") for said in events), "a kiosk was cut off and catches up"
     assert {one.payload.split(b'"')[3] for one in day.said if one.topic.endswith("/state")} == {b"lost", b"ready"}
     assert [one.at_ms for one in day.said] == sorted(one.at_ms for one in day.said)
-    assert len(day.expected.waits_ms) >= 395
+    assert len(day.expected.waits) >= 395
+
+
+def test_the_opening_of_a_day_is_its_beginning() -> None:
+    (day,) = days(SMALL, 1)
+    first = opening(day, 20)
+    assert (
+        first.said == day.said[: len(first.said)]
+        and first.said[-1].at_ms < 20 * 60_000 <= day.said[len(first.said)].at_ms
+    )
+    assert 0 < len(first.expected.waits) < len(day.expected.waits) and first.policy == day.policy
 
 
 def test_the_curve_and_the_mixes_are_those_of_the_page() -> None:

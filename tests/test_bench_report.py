@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from hdrh.histogram import HdrHistogram
 
-from bench import figures, report, svg
+from bench import figures, plots, report, svg
 from bench.__main__ import SUITES, main
 from bench.days import Account, summary
 from bench.latency import Pair, Pressed, encoded
@@ -28,19 +28,32 @@ def result(
 def samples() -> list[dict[str, object]]:
     run = {"received": 10, "seconds": 2.0}
     side = Pressed(1, 0, 0.1, {"0.99": 2.0}, [(0.0, 1.0), (0.99, 2.0)], 1.0, True)
-    pair = json.loads(json.dumps(report.json.loads(svg_json(Pair(side, side, 1.0)))))
-    day = {"summary": json.loads(svg_json(summary(Account(waits={0: [1], 1: [2]}))))}
+    pair = json.loads(json.dumps(json.loads(svg_json(Pair(side, side, 1.0)))))
+    summed = json.loads(svg_json(summary(Account(waits={0: [1], 1: [2]}))))
+    day = {"summary": summed, "pressed": json.loads(svg_json(side))}
+    day |= dict.fromkeys(("speed", "messages", "cpu_us", "cpu_share", "rss_peak_mb"), 1)
+    drained = {"rate": 5.0, "backlog": [(0.0, 10), (2.0, 0)]}
+    flooded = {"spread": [{"quiet_p99_ms": 1.0, "live_p99_ms": 2.0, "live": 3}]}
+    window = {"lag_ms": 1.0, "p99_ms": 2.0}
+    ends = {"halls": [(3.0, 2.0)], "waiting": []}
+    shown = [{"name": "loop.cpu_vs_relay", "value": 2.0, "spread": 0.1}]
     gate = Gate("ranking.call_vs_floor", 2.0, 3.0, True, 0.1)
     return [
         result("ingest", [gate], runs={"mosquitto": [[run, run], [run, run]]}),
         result("latency", [], pairs={"500": [pair]}),
-        result("scale", [], curves={"halls": [[1, 2.0], [10, 3.0]], "waiting": [[5, 1.0]]}),
-        result("ranking", [gate]),
+        result("scale", [], curves={"halls": [[1, 2.0], [10, 3.0]], "waiting": [[5, 1.0]]}, full_product=ends),
+        result("ranking", [gate], peers={"call, 100 waiting": [("ours", 1.0), ("Redis PING", 30.0)]}),
+        result("loop", [], runs={"mosquitto": [[run, run]]}, shown=shown),
+        result("drain", [], load={"held": 10}, runs=[[drained, run]], floods=flooded),
+        result("peers-http", [], ratios={"call, 1 clients": {"median": 0.5, "raw": [(1.0, 2.0)]}}),
+        result("theory", [], mean_wait=[1.0], closed_form=None),
+        result("ratings", [], alone=[window], beside=[window]),
         result("stages", [], stages_us={"decode": 2.0, "judge": 0.0}, total_us=2.0),
         result("core", [], micro={"decide": {"us": 2.0, "ratio": 1.0}}),
-        result("peak", [], outcome=day),
+        result("peak", [], outcome=day, core_alone=summed),
         result("soak", [], rss=[[0, 1.0], [1, 2.0]], rounds=[{"quantiles_ms": {"0.99": 1.0}}]),
-        result("memory", [Gate("memory.x", None, 1.0, None, None, note="not run: <here>")]),
+        result("memory", [Gate("memory.x", None, 1.0, None, None, note="not run: <here>")], bytes={"ticket": [1.0]}),
+        result("journal", [gate]),
     ]
 
 
@@ -52,9 +65,10 @@ def svg_json(value: object) -> bytes:
 
 def test_the_page_is_whole_and_asks_nobody() -> None:
     page = report.page(samples())
-    assert page.count("<svg") >= 9 and "not run: &lt;here&gt;" in page and "门限 Gates" in page
+    assert page.count("<svg") >= 18 and "Redis PING" in page and "loop.cpu_vs_relay" in page
+    assert "not run: &lt;here&gt;" in page and "门限 Gates" in page
     assert not re.search(r"https?://|<script|<link|@import", page)
-    assert {one for one in report.PLOTS} <= SUITES.keys()
+    assert plots.PLOTS.keys() <= SUITES.keys() >= plots.TITLES.keys()
 
 
 def test_files_are_read_written_and_compared(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -77,6 +91,7 @@ def test_files_are_read_written_and_compared(tmp_path: Path, capsys: pytest.Capt
 
 def test_plots_of_nothing_are_nothing() -> None:
     assert svg.lines({}, "x", "y") == svg.bars([("a", 0.0)], "us") == ""
+    assert "<circle" in svg.lines({"one": [(1.0, 3.0)]}, "x", "y"), "a point alone is seen"
     assert svg.lines({"one": [(1.0, 0.0)]}, "x", "y").startswith("<svg")
 
 
@@ -107,7 +122,9 @@ def test_results_are_known_by_suite_and_the_newest_counts(tmp_path: Path) -> Non
     for date, value in (("20260102", 2.0), ("20260101", 1.0)):
         one = result("peers-http", [Gate("g", value, 1.0, True, 0.0)])
         (tmp_path / f"peers-http-{date}-cpu-2c.json").write_text(json.dumps(one))
-    assert figures.newest(tmp_path)["peers-http"]["gates"][0]["value"] == 2.0
+    (tmp_path / "drain-200000-20260101-cpu-2c.json").write_text(json.dumps(result("drain", [])))
+    found = figures.newest(tmp_path)
+    assert found["peers-http"]["gates"][0]["value"] == 2.0 and found.keys() == {"peers-http", "drain-200000"}
 
 
 def test_the_whole_distribution_of_a_run_can_be_read_back() -> None:
