@@ -1,7 +1,8 @@
 """workers/speaker.py: which messages follow from facts, and which pictures are drawn when."""
 
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +17,8 @@ VOICES = tuple(
     msgspec.structs.replace(POLICY.devices[0], id=f"voice-{zone}", kind="voice", offline_prefix="", zone=zone)
     for zone in ("", "w1")
 )
+
+STEP_MS: Final = 50  # as often as the dispatcher looks at every hall
 
 
 @dataclass
@@ -35,6 +38,10 @@ class Spoken:
     def screens(self, *, repaint: bool = False) -> list[str]:
         """Whose pictures are sent."""
         return sorted(one.topic.split("/")[3] for one in self.say(repaint=repaint) if one.retain)
+
+    def wait(self, ms: int) -> None:
+        """Time goes by."""
+        self.real_ms += ms
 
     def orders(self) -> dict[str, Any]:
         """By device: the one-shot order."""
@@ -89,14 +96,29 @@ def test_a_call_repaints_the_counter_the_board_and_who_counts_people() -> None:
 
 
 def test_takes_are_counted_once_a_second_and_none_is_forgotten() -> None:
-    s = a_hall()
-    s.driven.take()
-    assert s.screens() == [] and s.speaker.stale, "painted all a moment ago"
-    s.real_ms += WAITING_GAP_MS - 1
-    assert s.screens() == [] and s.speaker.stale
-    s.real_ms += 1
-    assert s.screens() == ["board-1", "caller-1", "caller-2", "caller-3", "kiosk-1", "kiosk-2"]
-    assert not s.speaker.stale and s.screens() == []
+    s, painted = a_hall(), list[int]()
+    for turn in range(3 * WAITING_GAP_MS // STEP_MS):
+        if turn % 2 == 0:
+            s.driven.take()
+        if found := s.screens():
+            assert found == ["board-1", "caller-1", "caller-2", "caller-3", "kiosk-1", "kiosk-2"]
+            painted.append(s.real_ms)
+        s.real_ms += STEP_MS
+    assert [later - one for one, later in pairwise(painted)] == [WAITING_GAP_MS] * (len(painted) - 1)
+    assert len(painted) == 3, "none waits longer than the second"
+
+
+def test_halls_painted_together_count_at_times_of_their_own() -> None:
+    def counted_ms(name: str) -> int:
+        driven = opened()
+        driven.state.hall = name
+        s = Spoken(driven)
+        s.say(repaint=True)
+        s.driven.take()
+        return next(at for at in range(0, WAITING_GAP_MS + 1, STEP_MS) if s.screens() or s.wait(STEP_MS))
+
+    times = [counted_ms(f"h{at}") for at in range(40)]
+    assert max(map(times.count, times)) <= 6, "of 40 halls, few in the same 50 ms"
 
 
 def test_a_repaint_shows_everything_once() -> None:

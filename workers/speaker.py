@@ -1,11 +1,13 @@
 """workers/speaker.py: effects of one hall become messages: pictures of the committed state, orders with id.
 
 Called between a commit and the next fold, so the state is what the journal holds. Pictures that only count people are
-drawn at most once a second and hall: nobody reads faster, and a take would else repaint every keypad.
+drawn at most once a second and hall: nobody reads faster, and a take would else repaint every keypad. A hall's seconds
+begin where its name puts them: the pictures of all halls at once would hold up a key pressed anywhere.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Final
+from zlib import crc32
 
 from msgspec.structs import replace
 
@@ -39,6 +41,7 @@ class Speaker:
         self._known: list[int] = []
         self._at_counter: dict[int, list[Device]] = {}
         self._shared: dict[str, list[Device]] = {}
+        self._phase_ms = crc32(hall.state.hall.encode()) % WAITING_GAP_MS
         self._counting_due_ms = 0
         self._stale = False
 
@@ -109,9 +112,10 @@ class Speaker:
         if effects.board or repaint:
             self._add(chosen, "board")
         self._stale = self._stale or effects.waiting or effects.kiosks
-        if repaint or (self._stale and self._real_ms() >= self._counting_due_ms):
+        real_ms = self._real_ms()
+        if repaint or (self._stale and real_ms >= self._counting_due_ms):
             self._stale = False
-            self._counting_due_ms = self._real_ms() + WAITING_GAP_MS
+            self._counting_due_ms = real_ms + WAITING_GAP_MS - (real_ms - self._phase_ms) % WAITING_GAP_MS
             for kind in pictures.SHARED:
                 self._add(chosen, kind)
             for devices in self._at_counter.values():
