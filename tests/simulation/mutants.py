@@ -75,7 +75,7 @@ MUTANTS = (
         "core.state:HallState",
         ((r"getattr\(self, name\) for", '({} if name == "windows" else getattr(self, name)) for'),),
     ),
-    Mutant("replay forgets the causes", "workers.fold", ((r"cause = _new\(Cause.*", "cause = None"),)),
+    Mutant("replay forgets the causes", "workers.fold", ((r"cause = new_cause\(.*", "cause = None"),)),
     Mutant(
         "replay skips a fact now and then",
         "workers.fold",
