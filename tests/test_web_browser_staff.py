@@ -233,8 +233,7 @@ def test_pages_load_soon_in_a_full_hall(browser: Browser, tmp_path: Path) -> Non
             ("/ops", "operator", "#counters tr"),
             ("/cases", "operator", "#cases tr"),
         ):
-            # A reload cuts off what is on its way, and the browser says so: other tests hold pages to silence.
-            with visiting(browser, hall, complains=True, viewport=BIG) as visitor:
+            with visiting(browser, hall, viewport=BIG) as visitor:
                 page = visitor.open(path, role)
                 page.locator(ready).first.wait_for()
                 took = page.evaluate("performance.now()")

@@ -82,6 +82,15 @@ def test_a_console_may_press_twenty_times_a_second_and_no_more() -> None:
     with_site(scenario)
 
 
+def test_an_overview_may_be_opened_twenty_times_at_once() -> None:
+    async def scenario(around: Around) -> None:
+        around.site.limits._now_s = lambda: 0.0
+        found = [await around.get("/api/v1/audit?hall=h1", "operator") for _ in range(21)]
+        assert [status for status, _ in found] == [200] * 20 + [429]
+
+    with_site(scenario)
+
+
 def test_five_logins_a_minute() -> None:
     async def scenario(around: Around) -> None:
         around.site.limits._now_s = lambda: 0.0

@@ -22,7 +22,7 @@ RATES: Final[dict[str, Rate]] = {
     "login": Rate(5 / 60, 5),
     "look": Rate(20, 40),
     "stream": Rate(20, 200),
-    "audit": Rate(1, 3),  # each reads the journal
+    "audit": Rate(1, 20),  # each reads the journal, and each opening of the overview asks: a login, reloads, colleagues
 }
 
 
