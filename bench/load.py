@@ -333,7 +333,8 @@ class _HallDay:
         self._press(at, no, '"type":"serving.finish"', "idle")
         self._at(at + 300, lambda then: self._asked(then, no, call))
         if person.level:
-            body = f'"type":"evaluation.submit","call":{call},"level":{person.level}'
+            late = f'"call":{call},' if person.rating_ms >= people.SHORTEST_MS else ""  # else: who was served last
+            body = f'"type":"evaluation.submit",{late}"level":{person.level}'
             self._at(at + 300 + person.rating_ms, lambda then: self._evaluator(then, no, body))
         return self._free(at, no)
 

@@ -20,7 +20,8 @@ import msgspec
 
 from bench import pairs, runs
 from bench.pairs import Options, Ratio, Report, Subject
-from bench.runs import IOTCORE
+from bench.plan import Cause
+from bench.runs import IOTCORE, Wrong
 from bench.rush import hall_policy
 from core import policy
 from core.policy import DevicePart, Policy
@@ -33,17 +34,19 @@ COUNTERS: Final = 10
 CLIENTS: Final = (1, 2, 8)
 RACE: Final = 200
 TOKEN_CLICKS: Final = 40  # a token's burst; a page of a person is not faster
-START_S: Final = 20.0
+START_S, END_S = 20.0, 30.0
 SEEN: Final = "MADO-queue 246 issue/s, 240 call/s; FQM 51, 41; bare transaction there 557/s and 739/s"
 
 
 class Clicks:
     """One browser: a device, as many tokens as its clicks need."""
 
-    def __init__(self, session: aiohttp.ClientSession, url: str, device: str, tokens: Iterator[str], boot: str) -> None:
+    def __init__(
+        self, session: aiohttp.ClientSession, site: "Served", device: str, tokens: Iterator[str], boot: str
+    ) -> None:
         self._session, self._tokens, self._boot, self._seq = session, tokens, boot, 0
-        self._token = ""
-        self._url = f"{url}/api/v1/commands?hall={HALL}&device={device}"
+        self._site, self._device, self._token = site, device, ""
+        self._url = f"{site.url}/api/v1/commands?hall={HALL}&device={device}"
 
     async def say(self, kind: str, **more: object) -> dict[str, Any]:
         """One command and its answer, after the commit."""
@@ -55,15 +58,17 @@ class Clicks:
         async with self._session.post(self._url, json=event, headers=headers) as response:
             found = await response.json()
             assert response.status == 200, f"{response.status} {found}"
+        self._site.causes.append((self._device, self._boot, self._seq))
         result: dict[str, Any] = found["result"]
         return result
 
 
 class Served:
-    """`jiaohao serve` with pages, and the tokens for them."""
+    """`jiaohao serve` with pages, the tokens for them, and every click that was answered."""
 
-    def __init__(self, url: str, guides: list[str], clerks: list[str]) -> None:
-        self.url = url
+    def __init__(self, url: str, data: Path, guides: list[str], clerks: list[str]) -> None:
+        self.url, self.data = url, data
+        self.causes: list[Cause] = []
         self._tokens = {"guide": iter(guides), "caller": iter(clerks)}
         self._lives = 0
 
@@ -71,7 +76,7 @@ class Served:
         """A browser that nobody was before."""
         self._lives += 1
         tokens = self._tokens[device.partition("-")[0]]
-        return Clicks(session, self.url, device, tokens, f"page-{self._lives}")
+        return Clicks(session, self, device, tokens, f"page-{self._lives}")
 
 
 def rules() -> Policy:
@@ -82,9 +87,9 @@ def rules() -> Policy:
 
 
 @contextmanager
-def served(clicks: int) -> Iterator[Served]:
+def served(place: Path, clicks: int) -> Iterator[Served]:
     """The real process over the embedded broker, listening; its tokens are enough for so many clicks of a role."""
-    with runs.workplace() as place, runs.broker(IOTCORE, place) as broker_url:
+    with runs.broker(IOTCORE, place) as broker_url:
         (place / "halls").mkdir()
         (place / "halls" / f"{HALL}.json").write_text(policy.document(rules()), "utf-8")
         made = {
@@ -103,9 +108,10 @@ def served(clicks: int) -> Iterator[Served]:
             try:
                 url = f"http://{LOOPBACK}:{port}"
                 asyncio.run(_ready(url))
-                yield Served(url, *([token for token, _ in some] for some in made.values()))
+                yield Served(url, place / "data", *([token for token, _ in some] for some in made.values()))
             finally:
                 process.terminate()
+                process.wait(END_S)
 
 
 async def _ready(url: str) -> None:
@@ -198,19 +204,25 @@ def run(options: Options, rest: list[str]) -> Report:
     """Ratios to the bare transaction, and the race."""
     assert not rest, f"no such argument: {rest}"
     clicks = 15 if options.quick else 60
-    number = options.pairs or (1 if options.quick else 5)
+    number = options.pairs or (1 if options.quick else pairs.PAIRS)
     found: dict[str, Ratio] = {}
-    with served(clicks * (number + 2) * 2 * sum(CLIENTS)) as site:
-        for name, what in (("issue", issue), ("call", call)):
-            for clients in CLIENTS:
-                if what is call:
-                    asyncio.run(issue(site, clients, clicks * (number + 1) + 1))
-                raw = pairs.interleave(_subject(what, site, clients, clicks), lambda: bare(clicks * 4), number)
-                found[f"{name}, {clients} clients"] = pairs.ratio_of(raw)
-    with served(RACE * 4) as site:
-        called, doubled = asyncio.run(race(site, 40 if options.quick else RACE))
+    wrong = Wrong()
+    with runs.workplace() as place:
+        with served(place, clicks * (number + 2) * 4 * sum(CLIENTS)) as site:
+            for name, what in (("issue", issue), ("call", call)):
+                for clients in CLIENTS:
+                    if what is call:
+                        asyncio.run(issue(site, clients, clicks * (2 * number + 2) + 1))  # enough for doubled pairs
+                    found[f"{name}, {clients} clients"] = pairs.compare(
+                        _subject(what, site, clients, clicks), lambda: bare(clicks * 4), pairs=number
+                    )
+        wrong += runs.examine(site.data, {HALL: site.causes}, {})
+    with runs.workplace() as place:
+        with served(place, RACE * 4) as site:
+            called, doubled = asyncio.run(race(site, 40 if options.quick else RACE))
+        wrong += runs.examine(site.data, {HALL: site.causes}, {})
     rows = [_row(name, ratio) for name, ratio in found.items()]
-    gates = [runs.zero("peers-http.called_twice", doubled)]
+    gates = runs.correctness("peers-http", wrong + Wrong(called_twice=doubled))[:3]  # nobody asks it for a digest
     extra: dict[str, Any] = {"ratios": {name: msgspec.to_builtins(ratio) for name, ratio in found.items()}}
     notes = [f"{called} tickets called by two racing clients, {doubled} of them twice", f"seen elsewhere: {SEEN}"]
     return Report("peers-http", gates, extra, rows, notes)

@@ -1,7 +1,8 @@
 """bench/soak.py: the product for hours: faults on, kills, memory over time, latency of the last part over the first.
 
 Rounds of presses at a fixed rate, each with devices that have a new life. kill -9 in the middle of rounds of the first
-half; the second half runs undisturbed, so that its memory means something. At the end screens are compared.
+half; the second half runs undisturbed, so that its memory means something. The hall's clock runs faster, so that days
+end meanwhile: of that round the presses after midnight find nobody signed on. At the end screens are compared.
 """
 
 import argparse
@@ -9,6 +10,7 @@ import asyncio
 import sys
 import time
 from pathlib import Path
+from random import Random
 from typing import Any, Final, cast
 
 import mqtt5
@@ -21,7 +23,7 @@ from bench.pairs import Gate, Options, Report
 from bench.plan import Cause
 from bench.product import Setup
 from bench.runs import MOSQUITTO, Child, Wrong
-from bench.rush import presses
+from bench.rush import Press, presses
 from core.hall import Hall
 from core.state import HallState
 from devices.tally import screens_wrong
@@ -29,6 +31,11 @@ from workers import fold, replays
 from workers.link_settings import parse_url
 
 HALLS, COUNTERS, CONNECTIONS = 20, 12, 100
+QUICK_HALLS: Final = 4  # a short round has whole visits then
+MIDNIGHT_MS: Final = 1_795_449_600_000  # 2026-11-24 in Shanghai
+DAY_MS: Final = 86_400_000
+DAYS: Final = 6
+AWAY_NS: Final = 5_000_000_000
 ROUND_S: Final = 60.0
 RESENT: Final = 0.01
 REST_S: Final = 2.5  # pictures that only count people are drawn once a second
@@ -42,11 +49,34 @@ class Sample(msgspec.Struct):
     rss_mb: float
 
 
+class Wish(msgspec.Struct, frozen=True):
+    """What is asked for."""
+
+    seed: int
+    rate: int
+    round_s: float
+    halls: int
+    minutes: float
+    days: float
+
+    @property
+    def speed(self) -> int:
+        """Hall seconds a second."""
+        return max(1, round(self.days * DAY_MS / 60_000 / self.minutes))
+
+    @property
+    def origin_ms(self) -> int:
+        """The hall's time at the start: half a day before midnight, or half of a shorter run."""
+        return MIDNIGHT_MS - int(min(1.0, self.days) * DAY_MS / 2)
+
+
 class Soak:
     """One broker, one dispatcher at a time, round after round."""
 
-    def __init__(self, place: Path, url: str, seed: int, rate: int, round_s: float) -> None:
-        self.place, self.url, self.seed, self.rate, self.round_s = place, url, seed, rate, round_s
+    def __init__(self, place: Path, url: str, wish: Wish) -> None:
+        self.place, self.url, self.wish = place, url, wish
+        self.seed, self.rate, self.round_s = wish.seed, wish.rate, wish.round_s
+        self.anchor_ms = time.time_ns() // 1_000_000
         self.rounds: list[Pressed] = []
         self.samples: list[Sample] = []
         self.causes: dict[str, list[Cause]] = {}
@@ -57,25 +87,35 @@ class Soak:
 
     def start(self) -> Child:
         """A dispatcher, or the next one: it recovers what the last has left."""
-        setup = Setup(self.url, str(self.place / "data"), halls=HALLS, counters=COUNTERS, seconds=86_400)
+        setup = Setup(
+            self.url,
+            str(self.place / "data"),
+            halls=self.wish.halls,
+            counters=COUNTERS,
+            seconds=86_400,
+            speed=self.wish.speed,
+            origin_ms=self.wish.origin_ms,
+            anchor_ms=self.anchor_ms,
+        )
         subject = Child("bench.product", msgspec.json.encode(setup).decode())
         subject.ready()
         return subject
 
     def round(self, number: int, *, kill: bool) -> None:
         """New lives, `round_s` of presses, perhaps a kill in the middle."""
-        made = plan.presses(
-            presses(
-                halls=HALLS,
-                counters=COUNTERS,
-                rate=self.rate,
-                seconds=self.round_s,
-                seed=self.seed * 100_003 + number,
-                connections=CONNECTIONS,
-                boot=f"soak-{number}",
-                resent=RESENT,
-            )
+        seed, boot = self.seed * 100_003 + number, f"soak-{number}"
+        pressed_ = presses(
+            halls=self.wish.halls,
+            counters=COUNTERS,
+            rate=self.rate,
+            seconds=self.round_s,
+            seed=seed,
+            connections=CONNECTIONS,
+            boot=boot,
+            resent=RESENT,
         )
+        self.lose(pressed_.timed, Random(seed), boot)
+        made = plan.presses(pressed_)
         file = plan.write(made, self.place / "round")
         for hall, causes in made.causes.items():
             self.causes.setdefault(hall, []).extend(causes)
@@ -94,6 +134,23 @@ class Soak:
         sys.stderr.write(
             f"soak {number}{' killed' if kill else ''}: {found.said()}, {self.samples[-1].rss_mb:.1f} MB\n"
         )
+
+    def lose(self, lanes: list[list[Press]], rng: Random, boot: str) -> None:
+        """Devices that lose their connection for a while, once a day of the hall each: what their last will says."""
+        share = self.wish.halls * COUNTERS * self.wish.speed * self.round_s * 1000 / DAY_MS
+        for _ in range(max(1, round(share))):
+            lane = rng.choice([lane for lane in lanes if lane])
+            topic = rng.choice(lane).topic.rpartition("/")[0] + "/state"
+            due_ns = rng.randrange(int(self.round_s * 0.5e9))
+            for at_ns, state in ((due_ns, "lost"), (due_ns + min(AWAY_NS, due_ns), "ready")):
+                lane.append(Press(at_ns, topic, f'{{"state":"{state}","boot":"{boot}","link":1}}'.encode()))
+            lane.sort(key=lambda one: one.due_ns)
+
+    @property
+    def days_ended(self) -> int:
+        """How often the hall has gone home."""
+        hall_ms = self.wish.origin_ms + (time.time_ns() // 1_000_000 - self.anchor_ms) * self.wish.speed
+        return max(0, (hall_ms - MIDNIGHT_MS) // DAY_MS + 1)
 
     def _watch(self, seconds: float) -> None:
         until = time.monotonic() + seconds
@@ -170,15 +227,19 @@ def run(options: Options, rest: list[str]) -> Report:
     parser.add_argument("--minutes", type=float, default=0.3 if options.quick else 480.0)
     parser.add_argument("--rate", type=int, default=200 if options.quick else 500)
     parser.add_argument("--kill-every", type=float, default=0.1 if options.quick else 60.0, help="minutes, first half")
+    parser.add_argument("--days", type=float, default=0.0125 if options.quick else DAYS, help="of the hall meanwhile")
     given = parser.parse_args(rest)
     round_s = min(ROUND_S, given.minutes * 60 / 4)
     count = max(4, round(given.minutes * 60 / round_s))
     every = max(1, round(given.kill_every * 60 / round_s))
+    halls = QUICK_HALLS if options.quick else HALLS
+    wish = Wish(options.seed, given.rate, round_s, halls, given.minutes, given.days)
     with runs.workplace() as place, runs.broker(MOSQUITTO, place) as url:
-        soak = Soak(place, url, options.seed, given.rate, round_s)
+        soak = Soak(place, url, wish)
         try:
             for number in range(count):
                 soak.round(number, kill=number % every == every - 1 and number < count / 2 - 1)
+            ended = soak.days_ended
             wrong, screens = soak.end()
         finally:
             soak.subject.end()
@@ -193,8 +254,11 @@ def run(options: Options, rest: list[str]) -> Report:
         "rss": [(one.at_s, one.rss_mb) for one in soak.samples[:: max(1, len(soak.samples) // 500)]],
         "minutes": given.minutes,
         "kills": soak.kills,
+        "days": ended,
+        "speed": wish.speed,
     }
-    rows = [(f"{count} rounds of {round_s:.0f} s at {given.rate}/s, {soak.kills} kills, {wrong.facts} facts",)]
+    run_as = f"{count} rounds of {round_s:.0f} s at {given.rate}/s, x{wish.speed}, {ended} days ended"
+    rows = [(f"{run_as}, {soak.kills} kills, {wrong.facts} facts",)]
     return Report("soak", gates, extra, rows, screens[:5])
 
 

@@ -1,0 +1,44 @@
+"""bench/soak.py, bench/days.py: six days in eight hours, connections lost on the way, ratings counted."""
+
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from bench.days import Account, Reader, alone, summary
+from bench.rush import presses
+from bench.soak import DAY_MS, MIDNIGHT_MS, Soak, Wish
+from core import record
+from core.facts import EvaluationSubmitted
+from workers.ports import Row
+
+NIGHTLY = Wish(seed=1, rate=500, round_s=60, halls=20, minutes=480, days=6)
+
+
+def test_six_days_end_in_eight_hours() -> None:
+    assert NIGHTLY.speed == 18
+    last_ms = NIGHTLY.origin_ms + 480 * 60_000 * NIGHTLY.speed
+    assert (last_ms - MIDNIGHT_MS) // DAY_MS + 1 == 6
+    short = Wish(seed=1, rate=200, round_s=4, halls=4, minutes=0.3, days=0.0125)
+    assert short.origin_ms < MIDNIGHT_MS < short.origin_ms + 18_000 * short.speed
+
+
+def test_devices_are_lost_and_come_back_in_their_lane(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(Soak, "start", lambda _: None)
+    lanes = presses(halls=20, counters=12, rate=500, seconds=4, seed=1, connections=10).timed
+    before = sum(map(len, lanes))
+    Soak(tmp_path, "", NIGHTLY).lose(lanes, Random(1), "soak-1")
+    told = [one for lane in lanes for one in lane if one.topic.endswith("/state")]
+    assert sum(map(len, lanes)) - before == len(told) == 6, "240 keypads, a day in 80 minutes: three a minute"
+    assert all([one.due_ns for one in lane] == sorted(one.due_ns for one in lane) for lane in lanes)
+    assert sorted(b'"lost"' in one.payload for one in told) == [False] * 3 + [True] * 3
+
+
+def test_ratings_are_counted_and_a_day_alone_is_only_waits() -> None:
+    account = Account()
+    fact = EvaluationSubmitted(1, 4, "p1", 1, "s0", "", "device", 900, False)
+    kind, v, payload = record.encode(fact)
+    Reader(account, 0).read(Row(1, kind, v, "", "", 0, payload))
+    assert summary(account).ratings == {"rated": 1.0, "response": 1.0, "mean_level": 4.0}
+    found = alone([(0, 60_000), (1, 120_000)])
+    assert found.wait_min["mean"] == 1.5 and found.quarters[0][1] == 2
