@@ -109,12 +109,12 @@ class Bench:
             sum(spent),
         )
 
-    def theirs(self, broker: str, relay: bool) -> Run:
-        """The baseline."""
+    def theirs(self, broker: str, relay: bool, module: str = "bench.noop") -> Run:
+        """The baseline, or the same in another client's words."""
         spent: list[float] = []
         with runs.workplace() as place, runs.broker(broker, place, spent=spent) as url:
             more = ["--relay"] if relay else []
-            subject_ = runs.noop(url, self.count, *more, receive_max=RECEIVE_MAX[broker])
+            subject_ = runs.noop(url, self.count, *more, receive_max=RECEIVE_MAX[broker], module=module)
             with runs.generator(self._asked(url)) as load, subject_ as subject:
                 load.ready()
                 subject.ready()
@@ -184,6 +184,7 @@ def _suite(options: Options, rest: list[str], name: str, kind: str, baseline: st
     with runs.workplace() as place:
         bench = Bench(place, given.count, options.seed)
         taken = {main: interleaved(bench, options, given.broker, kind, main[1], number)}
+        context = bench.theirs(given.broker, relay=False, module="bench.noop_aiomqtt") if name == "link" else None
         if name == "ingest" and given.broker == MOSQUITTO:
             few = 1 if options.quick else 2
             for batch in BATCHES:
@@ -202,6 +203,9 @@ def _suite(options: Options, rest: list[str], name: str, kind: str, baseline: st
         "shown": _shown(name, taken[main]),
     }
     rows = [_row(key, found, baseline) for key, found in taken.items()]
+    if context:
+        extra["aiomqtt"] = msgspec.to_builtins(context)
+        rows.append((f"aiomqtt, for context: {context.said()}",))
     rows += [
         (f"{one['name']} {one['value']:.2f} (shown, not judged), spread {one['spread']:.2f}",) for one in extra["shown"]
     ]

@@ -186,9 +186,11 @@ def generator(asked: generate.Asked) -> contextlib.AbstractContextManager[Child]
     return child("bench.generate", msgspec.json.encode(asked).decode())
 
 
-def noop(url: str, count: int, *more: str, receive_max: int = 1000) -> contextlib.AbstractContextManager[Child]:
-    """`bench.noop`."""
-    return child("bench.noop", "--url", url, "--count", str(count), "--receive-max", str(receive_max), *more)
+def noop(
+    url: str, count: int, *more: str, receive_max: int = 1000, module: str = "bench.noop"
+) -> contextlib.AbstractContextManager[Child]:
+    """`bench.noop`, or what does the same."""
+    return child(module, "--url", url, "--count", str(count), "--receive-max", str(receive_max), *more)
 
 
 def done(process: Child) -> Done:

@@ -312,3 +312,11 @@ def test_replay_takes_its_directory_by_position_or_by_name(tmp_path: Path) -> No
     """Both forms are in the documents; neither may be a usage error."""
     for given in ((str(tmp_path),), (f"--data={tmp_path}",)):
         assert run_cli("replay", *given, "--digest").returncode == 5, "no journal there"
+
+
+def test_bench_is_the_bench_of_a_checkout_and_nothing_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
+    done = run_cli("bench", "theory", "--quick", "--json")
+    assert done.returncode == 0 and json.loads(done.stdout.splitlines()[-1])["suite"] == "theory"
+    monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
+    found = CliRunner().invoke(cli.app, ["bench", "theory"])
+    assert found.exit_code == cli.MISSING

@@ -205,6 +205,18 @@ def why(
     run(lambda: replays.print_why(data, ticket, "en" if lang == "en" else "zh", as_json), str(data))
 
 
+@app.command(add_help_option=False, context_settings={"allow_extra_args": True, "ignore_unknown_options": True})
+def bench(context: typer.Context) -> None:
+    """Benchmarks, as `python -m bench SUITE`; they are in a checkout, not in the wheel."""
+    import runpy
+    from importlib.util import find_spec
+
+    if find_spec("bench") is None:
+        fail("there are no benchmarks here", "the wheel is without them", "run it in a checkout", MISSING)
+    sys.argv = ["bench", *context.args]
+    runpy.run_module("bench", run_name="__main__")
+
+
 @app.command()
 def demo(
     seconds: Annotated[int, typer.Option(help="0: until interrupted")] = 0,
