@@ -10,6 +10,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable
 from contextlib import closing
+from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -82,7 +83,7 @@ async def build(directory: Path, count: int, seed: int, *, waiting: int = 0) -> 
         await journal.save(HALL, state.n, state.snapshot())
     before, endless = state.n, rush.messages(count)
     while state.n - before < count:
-        await store([message for message, _ in zip(endless, range(BATCH), strict=False)])
+        await store(islice(endless, BATCH))
     journal.save_marks({HALL: state.n})
     facts = state.n
     await journal.close()

@@ -290,11 +290,17 @@ class Hall:
             self._settle(fact, cause)
 
     def _settle(self, fact: Fact, cause: Cause) -> None:
-        make = ANSWERS.get(type(fact))
-        answer = DONE if make is None else make(fact)
-        if type(answer) is RefusedAnswer and answer.reason in NEVER_SETTLES:
-            return
         state, (device, boot, seq, body) = self.state, cause
+        make, answer = ANSWERS.get(type(fact)), DONE
+        if make is not None:
+            answer = make(fact)
+            if type(answer) is RefusedAnswer and answer.reason in NEVER_SETTLES:
+                return
+            if type(fact) is t.TicketTaken and not fact.offline:
+                taker = state.devices.get(device)
+                if taker is not None:
+                    taker.last_take_ms = state.at_ms
+                    taker.last_service = state.rules.services[fact.service][0]
         windows = state.windows.get(device)
         if windows is None:
             windows = state.windows[device] = DeviceWindows()
@@ -302,11 +308,6 @@ class Hall:
         given_up = (windows.open(boot) if window is None else window).settle(seq, body, answer)
         if given_up:
             state.given_up += given_up
-        if type(fact) is t.TicketTaken and not fact.offline:
-            taker = state.devices.get(device)
-            if taker is not None:
-                taker.last_take_ms = state.at_ms
-                taker.last_service = state.rules.services[fact.service][0]
 
     def react(self, fact: Fact, cause: Cause | None = None) -> None:
         """Note what the outside must show or do because of a fact just folded."""

@@ -81,12 +81,12 @@ class Window(Struct, array_like=True):
     def settle(self, seq: int, body: int, answer: Answer) -> int:
         """Seen now; of its facts the last that tells more than DONE is the answer. Returns how many were given up."""
         answers, given_up = self.answers, 0
-        if seq in answers:
+        if seq == self.floor + 1 and not self.above:
+            self.floor = seq  # the next in order, as nearly always, and so without an answer
+        elif seq in answers:
             if type(answer) is not DoneAnswer:
                 answers[seq] = (body, answer)
             return 0
-        if seq == self.floor + 1 and not self.above:
-            self.floor = seq  # the next in order, as nearly always
         else:
             given_up = self._see(seq)
         if len(answers) >= ANSWERS:
