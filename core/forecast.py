@@ -58,7 +58,8 @@ def model_of(state: HallState, view: int) -> WaitModel:
 def note_arrival(state: HallState, ticket: Ticket, at_ms: int) -> None:
     """A ticket joined every pool that serves it."""
     for view in state.open_views(ticket.service):
-        model_of(state, view).note_arrival(at_ms, ticket.cls)
+        model = state.waits.get(view)
+        (model_of(state, view) if model is None else model).note_arrival(at_ms, ticket.cls)
 
 
 def note_call(state: HallState, ticket: Ticket, fact: TicketCalled) -> None:

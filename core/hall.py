@@ -215,6 +215,7 @@ def _refused(fact: f.Refused | f.EvaluationRejected) -> Answer:
     return RefusedAnswer(fact.reason)
 
 
+Fields = tuple[str, str, int, int]  # of a `Cause`, which replay does not need to make
 Reply = Callable[..., Answer]  # type: ignore[explicit-any]  # as Decide
 ANSWERS: Final[dict[type[Fact], Reply]] = {
     t.TicketTaken: _ticket,
@@ -280,7 +281,7 @@ class Hall:
             return None
         return max(due_ms, self.state.at_ms), rules_day.due_facts(self.state, at_ms)
 
-    def evolve(self, fact: Fact, at_ms: int, cause: Cause | None = None) -> None:
+    def evolve(self, fact: Fact, at_ms: int, cause: Fields | None = None) -> None:
         """Fold one fact: the only way the state changes. The window of the device learns from its cause."""
         state = self.state
         state.n += 1
@@ -289,7 +290,7 @@ class Hall:
         if cause is not None:
             self._settle(fact, cause)
 
-    def _settle(self, fact: Fact, cause: Cause) -> None:
+    def _settle(self, fact: Fact, cause: Fields) -> None:
         state, (device, boot, seq, body) = self.state, cause
         make, answer = ANSWERS.get(type(fact)), DONE
         if make is not None:

@@ -44,7 +44,7 @@ class Forms:
         self._encoder = msgspec.msgpack.Encoder()
         forms = {(kind, v): step.form for (kind, v), step in upcasters.items()}
         forms |= {newest: form for form, newest in self._newest.items()}
-        self._decoders = {key: msgspec.msgpack.Decoder(tuple[form, int, str]) for key, form in forms.items()}  # type: ignore[valid-type]  # one decoder a form
+        self._readers = {key: msgspec.msgpack.Decoder(tuple[form, int, str]).decode for key, form in forms.items()}  # type: ignore[valid-type]  # one decoder a form
 
     def encode(self, fact: Fact, cause: Cause | None = None, actor: str = "") -> tuple[int, int, bytes]:
         """Kind, version, payload."""
@@ -56,11 +56,13 @@ class Forms:
 
         UnknownFact, or msgspec.DecodeError when damaged.
         """
-        decoder = self._decoders.get((kind, v))
-        if decoder is None:
+        read = self._readers.get((kind, v))
+        if read is None:
             raise UnknownFact(f"fact kind {kind} v{v}: newer program needed")
-        fact, body, actor = decoder.decode(payload)
-        while self._upcasters and (step := self._upcasters.get((kind, v))) is not None:
+        if not self._upcasters:
+            return read(payload)
+        fact, body, actor = read(payload)
+        while (step := self._upcasters.get((kind, v))) is not None:
             fact, v = step.lift(fact), v + 1
         return fact, body, actor
 

@@ -76,5 +76,8 @@ def seat(state: HallState, counter: Counter, ticket: Ticket, call: int, at_ms: i
         state.deadlines.add(ticket.until_ms, Due.NO_ARRIVAL, ticket.ticket)
     state.calls[call] = ticket.ticket
     state.next_call = call + 1
-    state.last_calls = [*state.last_calls, (call, ticket.number, counter.counter)][-LAST_CALLS:]
+    last = state.last_calls
+    last.append((call, ticket.number, counter.counter))
+    if len(last) > LAST_CALLS:
+        del last[0]
     state.occupy(ticket)

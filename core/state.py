@@ -4,6 +4,7 @@ Only `evolve` rules write here. `pool`, `deadlines`, `rules` are indices over th
 """
 
 import hashlib
+from collections import Counter as Count
 from typing import Final, NamedTuple
 
 import msgspec
@@ -232,15 +233,16 @@ class HallState(Tables):
         visit = self.visits.get(ticket.visit)
         ticket.eligible = not ticket.eligible_ms and not (visit is not None and visit.busy)
         if ticket.eligible:
-            self.pool.add(self.serial(ticket.ticket), ticket.service, ticket.cls, self.t(ticket.t_eff_ms))
-            self.queued[ticket.service] = self.queued.get(ticket.service, 0) + 1
+            service, serial = ticket.service, ticket.ticket - self.first_ticket + 1
+            self.pool.add(serial, service, ticket.cls, ticket.t_eff_ms - self.day_start_ms)
+            self.queued[service] = self.queued.get(service, 0) + 1
             if self.rules.alerts:
                 self.watch(ticket.service)
 
     def withdraw(self, ticket: Ticket) -> None:
         """Out of the ranking, if it was in."""
         if ticket.eligible:
-            self.pool.remove(self.serial(ticket.ticket))
+            self.pool.remove(ticket.ticket - self.first_ticket + 1)
             self.queued[ticket.service] -= 1
             ticket.eligible = False
             if self.rules.alerts:
@@ -248,7 +250,7 @@ class HallState(Tables):
 
     def occupy(self, ticket: Ticket) -> None:
         """The ticket is at a counter: the rest of its visit steps back, so that nobody is called to two counters."""
-        visit = self.visits.get(ticket.visit)
+        visit = self.visits.get(ticket.visit) if ticket.visit else None
         if visit is not None:
             visit.busy = ticket.ticket
             for other in self._siblings(visit, ticket):
@@ -257,7 +259,7 @@ class HallState(Tables):
     def leave(self, ticket: Ticket) -> None:
         """The ticket has left its counter: the rest of its visit may be called again."""
         self.calls.pop(ticket.call, None)
-        visit = self.visits.get(ticket.visit)
+        visit = self.visits.get(ticket.visit) if ticket.visit else None
         if visit is not None:
             visit.busy = 0
             for other in self._siblings(visit, ticket):
@@ -271,7 +273,7 @@ class HallState(Tables):
         """The ticket has ended: out of the ranking, of hold and of its visit."""
         self.withdraw(ticket)
         ticket.until_ms = 0
-        visit = self.visits.get(ticket.visit)
+        visit = self.visits.get(ticket.visit) if ticket.visit else None
         if visit is not None:
             visit.tickets.remove(ticket.ticket)
 
@@ -332,17 +334,15 @@ class HallState(Tables):
 _ENCODER: Final = msgspec.msgpack.Encoder()
 _DECODER: Final = msgspec.msgpack.Decoder(Tables)
 FIELDS: Final = Tables.__struct_fields__
+UNTIL: Final = {State.MISSED: Due.RETURN_OVER, State.HELD: Due.HOLD_OVER, State.CALLED: Due.NO_ARRIVAL}
+"""What is over at the `until_ms` of a ticket, by its state."""
 
 
 def _due_of(ticket: Ticket, what: Due) -> int:
     """When `what` is due for a ticket as it is now; 0: never."""
     if what is Due.ELIGIBLE:
         return ticket.eligible_ms if ticket.state is State.WAITING else 0
-    if what is Due.RETURN_OVER:
-        return ticket.until_ms if ticket.state is State.MISSED else 0
-    if what is Due.HOLD_OVER:
-        return ticket.until_ms if ticket.state is State.HELD else 0
-    return ticket.until_ms if ticket.state is State.CALLED else 0
+    return ticket.until_ms if UNTIL.get(ticket.state) is what else 0
 
 
 def restored(data: bytes) -> HallState:
@@ -354,11 +354,11 @@ def restored(data: bytes) -> HallState:
         rules = [class_rule(part) for part in state.policy.classes]
         waiting = [t for t in state.tickets.values() if t.state is State.WAITING and t.eligible]
         assert state.ranking is not None, "a snapshot with a policy has its ranking table"
-        ranked = [(state.serial(t.ticket), t.service, t.cls, state.t(t.t_eff_ms)) for t in waiting]
+        first, start_ms = state.first_ticket - 1, state.day_start_ms  # as `serial` and `t` have it
+        ranked = [(one.ticket - first, one.service, one.cls, one.t_eff_ms - start_ms) for one in waiting]
         state.pool = RankingPool.rebuilt(rules, state.ranking, ranked)
         state.pool.restore_rings(state.rings)
-        for one in waiting:
-            state.queued[one.service] = state.waiting(one.service) + 1
+        state.queued = dict(Count(one.service for one in waiting))
     state.deadlines = Deadlines(_deadlines(state))
     return state
 
@@ -378,12 +378,8 @@ def compiled(policy: Policy, codes: list[str]) -> Rules:
 
 def _deadlines(state: HallState) -> list[Entry]:
     """Every deadline that holds, from the tables."""
-    entries: list[Entry] = []
-    for ticket in state.tickets.values():
-        for what in (Due.ELIGIBLE, Due.RETURN_OVER, Due.HOLD_OVER, Due.NO_ARRIVAL):
-            due_ms = _due_of(ticket, what)
-            if due_ms:
-                entries.append((due_ms, what, ticket.ticket))
+    tickets = [one for one in state.tickets.values() if one.eligible_ms or one.until_ms]  # most wait for nothing else
+    entries = [(_due_of(one, what), what, one.ticket) for one in tickets for what in (Due.ELIGIBLE, *UNTIL.values())]
     entries += [(e.due_ms, Due.EVALUATION_OVER, e.call) for e in state.evaluations.values()]
     entries += [(c.due_of(stage), due, c.case) for c in state.cases.values() for stage, due in STAGE_DUE.items()]
     entries += [(b.lapse_ms, Due.BOOKING_LAPSE, b.booking) for b in state.bookings.values()]

@@ -61,8 +61,10 @@ class Gap(msgspec.Struct):
     def note(self, at_ms: int, counted: bool = True) -> None:
         """An event; the time since the last one enters the mean if it is `counted`."""
         if counted and self.last_ms >= 0:
-            self.count += 1
-            self.mean += (((at_ms - self.last_ms) << FINE) - self.mean) // min(self.count, MEMORY)
+            count = self.count = self.count + 1
+            mean = self.mean
+            over = count if count < MEMORY else MEMORY
+            self.mean = mean + (((at_ms - self.last_ms) << FINE) - mean) // over
         self.last_ms = at_ms
 
 
@@ -91,9 +93,10 @@ class WaitModel(msgspec.Struct):
 
     def note_arrival(self, at_ms: int, cls: int) -> None:
         """A ticket of this class joined the pool."""
-        while len(self.arrivals) <= cls:
-            self.arrivals.append(Gap())
-        self.arrivals[cls].note(at_ms)
+        arrivals = self.arrivals
+        while len(arrivals) <= cls:
+            arrivals.append(Gap())
+        arrivals[cls].note(at_ms)
 
     def note_completion(self, at_ms: int, anybody_waiting: bool) -> None:
         """A counter of the pool got free. A gap that began with nobody waiting does not count."""
@@ -180,5 +183,5 @@ def _bucket(ahead: int) -> int:
 
 def _step(factors: list[int], bucket: int, step: int) -> None:
     """Smaller where more are ahead: as many are told before the first of them is called, and all would push one way."""
-    step = step >> bucket if step > 0 else -(-step >> bucket)
-    factors[bucket] = min(FACTOR_MAX, max(FACTOR_MIN, factors[bucket] + step))
+    factor = factors[bucket] + (step >> bucket if step > 0 else -(-step >> bucket))
+    factors[bucket] = FACTOR_MIN if factor < FACTOR_MIN else min(factor, FACTOR_MAX)

@@ -53,7 +53,7 @@ class RefusedAnswer(Struct, frozen=True, tag="refused", array_like=True, gc=Fals
 
 
 Answer = TicketAnswer | CalledAnswer | DoneAnswer | SeenAnswer | RefusedAnswer
-DONE: Final = DoneAnswer()
+DONE: Final[Answer] = DoneAnswer()
 SEEN: Final = SeenAnswer()
 
 

@@ -13,9 +13,8 @@ import struct
 import zlib
 from collections.abc import Sequence
 from hashlib import sha256
-from itertools import compress
 from operator import itemgetter
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import msgspec
 
@@ -66,14 +65,19 @@ def columns(items: Sequence[Item]) -> Columns:
 def split(seqs: list[int], facts: Columns) -> tuple[bytes, bytes]:
     """The bytes of the short-lived rows and of the long-lived ones."""
     table = (seqs, *facts)
-    if max(map(KIND, facts.rows), default=0) < LONG_FROM:
+    long = [at for at, kind in enumerate(map(KIND, facts.rows)) if kind >= LONG_FROM]
+    if not long:
         return encode(table), NOTHING
-    long = [row.kind >= LONG_FROM for row in facts.rows]
-    short = [not other for other in long]
-    return (
-        encode([list(compress(column, short)) for column in table]),
-        encode([list(compress(column, long)) for column in table]),
-    )
+    return encode([without(column, long) for column in table]), encode([[one[at] for at in long] for one in table])
+
+
+def without(column: list[Any], places: list[int]) -> list[Any]:
+    """What stays of a column, in few slices: long-lived rows are rare in most batches."""
+    kept, start = list[Any](), 0
+    for at in places:
+        kept += column[start:at]
+        start = at + 1
+    return kept + column[start:]
 
 
 def seal(before: Seal, head: Head, facts: Columns) -> Seal:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from core import record
-from core.fact import Fact, new_cause
+from core.fact import Cause, Fact
 from core.hall import Hall
 from core.state import HallState, restored
 from workers.journal import SqliteJournal
@@ -34,15 +34,14 @@ class _Folding(NamedTuple):
         return cls(hall, state, journal.marks().get(state.hall, 0), journal.views.of(state))
 
 
-def apply(hall: Hall, n: int, row: Row, *, speaks: bool = False) -> Fact:
+def apply(hall: Hall, n: int, row: Row, speaks: bool = False) -> Fact:
     """Fold one stored fact and return it; `speaks` also collects what the outside must hear of it."""
     assert n == hall.state.n + 1, f"{hall.state.hall}: fact {n} after {hall.state.n}"
     at_ms, kind, v, device, boot, seq, payload = row
     fact, body, _ = record.decode(kind, v, payload)
-    cause = new_cause((device, boot, seq, body)) if device else None
-    hall.evolve(fact, at_ms, cause)
+    hall.evolve(fact, at_ms, (device, boot, seq, body) if device else None)
     if speaks:
-        hall.react(fact, cause)
+        hall.react(fact, Cause(device, boot, seq, body) if device else None)
     return fact
 
 
@@ -64,7 +63,7 @@ async def recover(journal: SqliteJournal) -> Folded:
                 one = folds[name] = _Folding.of(hall, journal)
             hall, state, mark, touched = one
             if n > state.n:
-                fact = apply(hall, n, row, speaks=n > mark)
+                fact = apply(hall, n, row, n > mark)
                 if seq > pictured:  # the rows of what came before are written
                     touched.note(fact, row.at_ms)
                 facts += 1

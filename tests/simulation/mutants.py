@@ -75,7 +75,7 @@ MUTANTS = (
         "core.state:HallState",
         ((r"getattr\(self, name\) for", '({} if name == "windows" else getattr(self, name)) for'),),
     ),
-    Mutant("replay forgets the causes", "workers.fold", ((r"cause = new_cause\(.*", "cause = None"),)),
+    Mutant("replay forgets the causes", "workers.fold", ((r"at_ms, \(device, .*\)$", "at_ms)"),)),
     Mutant(
         "replay skips a fact now and then",
         "workers.fold",
@@ -86,7 +86,7 @@ MUTANTS = (
             ),
         ),
     ),
-    Mutant("orders are not said again after a restart", "workers.fold", ((r"speaks=n > mark\)", "speaks=False)"),)),
+    Mutant("orders are not said again after a restart", "workers.fold", ((r"row, n > mark\)", "row, False)"),)),
     Mutant(
         "a start begins with what nobody has heard",
         "workers.recovery",
