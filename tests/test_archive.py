@@ -28,6 +28,17 @@ def test_the_month_moves_with_a_manifest_and_nobody_may_write_it(tmp_path: Path)
     assert export.export(tmp_path, tmp_path / "all.jsonl").facts == 38
 
 
+@pytest.mark.parametrize("name", ["file", "first", "last", "chain", "bytes", "erased"])
+def test_a_manifest_that_says_something_else_is_found(tmp_path: Path, name: str) -> None:
+    rotated(tmp_path)
+    archive.archive(tmp_path)
+    manifest = (tmp_path / recovery.ARCHIVE / OLD).with_suffix(".json")
+    manifest.chmod(0o644)
+    told = json.loads(manifest.read_text())
+    manifest.write_text(json.dumps(told | {name: told[name] + ("x" if isinstance(told[name], str) else 1)}))
+    assert verify(tmp_path) == [f"{OLD}: manifest: {name} differs"]
+
+
 @pytest.mark.parametrize("harm", ["sha256", "no manifest", "a byte", "another file"])
 def test_what_was_done_to_an_archived_month_is_found(tmp_path: Path, harm: str) -> None:
     rotated(tmp_path)

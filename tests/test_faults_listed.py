@@ -40,6 +40,7 @@ FAULTS = {
     ),
     "corrupt page": (
         "test_faults_disk::a_page_of_noise_refuses_the_start",
+        "test_faults_stored::a_corrupt_page_of_older_facts_stops_no_hall_and_is_found_by_verify_and_backup",
         "test_recovery::an_unreadable_page_is_refused",
         "test_cli_journal::a_damaged_journal_is_not_backed_up_but_salvaged",
     ),
@@ -71,6 +72,8 @@ FAULTS = {
         "test_rules_day::f12_the_day_turns_at_local_time_and_a_clock_step_turns_it_once",
     ),
     "bad snapshot; unknown fact; newer file": (
+        "test_faults_stored::a_bad_state_is_skipped_for_the_one_before_and_said",
+        "test_faults_stored::a_fact_of_a_newer_program_refuses_the_start",
         "test_recovery::a_bad_snapshot_is_skipped_for_the_one_before_and_named",
         "test_recovery::no_good_snapshot_at_all_is_refused",
         "test_fold::a_fact_of_a_newer_program_is_named",
@@ -100,7 +103,7 @@ def test_each_fault_has_its_tests(fault: str) -> None:
 
 def test_each_test_of_a_faulty_machine_is_in_the_list() -> None:
     listed = {one for tests in FAULTS.values() for one in tests}
-    for file in ("test_faults", "test_faults_disk"):
+    for file in ("test_faults", "test_faults_disk", "test_faults_stored"):
         text = (HERE / f"{file}.py").read_text("utf-8")
         found = {f"{file}::{name}" for name in re.findall(r"^def test_(\w+)\(", text, re.MULTILINE)}
         assert found - listed <= {"test_faults_disk::the_undamaged_copy_starts"}

@@ -2,13 +2,14 @@
 
 import asyncio
 import json
+import random
 from pathlib import Path
 
 import pytest
 
 from tests.test_recovery import NOW_MS, a_journal, change, rows, start
 from tests.test_rotation import filled
-from workers import archive, recovery, salvage
+from workers import archive, engine, recovery, salvage
 from workers.ports import JournalDamaged, Missing, Part
 from workers.verify import verify
 
@@ -172,6 +173,36 @@ def test_a_month_that_is_no_file_any_more_is_named_and_costs_no_other(three: Pat
     done = asyncio.run(salvage.salvage(three, tmp_path / "new", NOW_MS))
     assert any("journal-2026-11.db" in one.why or "unreadable" in one.why for one in done.lost)
     assert done.copied == ["journal-2026-12.db"] and verify(tmp_path / "new") == []
+
+
+def test_what_comes_in_the_place_of_lost_facts_has_not_been_heard(tmp_path: Path) -> None:
+    """Else its orders would not be said again after a crash."""
+    path = a_journal(tmp_path / "data")
+    change(path, "UPDATE meta SET v = 100 WHERE k = 'published:1'", "UPDATE journal SET dseq = 9 WHERE seq = 75")
+    asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
+
+    async def marks() -> dict[str, int]:
+        async with start(tmp_path / "new") as journal:
+            return journal.marks()
+
+    assert asyncio.run(marks()) == {"a": 70} and verify(tmp_path / "new") == []
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_whatever_bit_is_wrong_it_is_refused_in_words_or_read_and_good(tmp_path: Path, seed: int) -> None:
+    """Never a traceback, never a journal that does not start."""
+    path = a_journal(tmp_path / "data")
+    whole, chance = path.read_bytes(), random.Random(seed)
+    used = [at for at, byte in enumerate(whole) if byte]
+    for number in range(15):
+        changed, to = bytearray(whole), tmp_path / str(number)
+        changed[chance.choice(used)] ^= 1 << chance.randrange(8)
+        path.write_bytes(changed)
+        try:
+            done = asyncio.run(salvage.salvage(path.parent, to, NOW_MS))
+        except (JournalDamaged, engine.DatabaseError):  # which the command line tells in three lines
+            continue
+        assert verify(to) == [] and bool(heads(to)) == (done.kept_last > 0)
 
 
 def test_only_an_empty_directory_is_written_to(tmp_path: Path) -> None:

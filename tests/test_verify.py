@@ -1,6 +1,7 @@
 """workers/verify.py: every single-byte change planted in journal, batch, snapshot, word and mark is found."""
 
 import asyncio
+import random
 import shutil
 from collections.abc import Iterable
 from contextlib import closing
@@ -9,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from workers import engine, mark
+from workers import archive, engine, mark, recovery
 from workers.journal import SqliteJournal
 from workers.opening import Options
-from workers.ports import Part, Row
+from workers.ports import JournalDamaged, Part, Row
 from workers.verify import verify
 
 NOW_MS = 1_795_420_911_000
@@ -154,6 +155,41 @@ def test_every_bit_of_every_row_on_disk_is_covered(copy: Path, table: str) -> No
         flipped_and_verified(copy, row, range(8))
 
 
+def read(path: Path) -> dict[str, list[tuple[object, ...]]] | str:
+    """All that anybody may read out of the file, or why nobody can."""
+    try:
+        with closing(engine.connect(path)) as db:
+            return {table: db.execute(f"SELECT * FROM {table}").fetchall() for table in TABLES}
+    except (engine.DatabaseError, UnicodeDecodeError) as error:
+        return repr(error)
+
+
+TABLES = (*NUMBERS, "word", "meta")
+PLAUSIBLE = {"published:1", "published:2", "proj_seq", "epoch"}  # any other number may be theirs as well
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(900)
+@pytest.mark.parametrize("half", [0, 1])
+def test_no_byte_of_a_whole_file_changes_unfound_what_is_read(copy: Path, half: int) -> None:
+    """Pages, freelist, schema, indexes, words and notes: each byte with one bit changed."""
+    path = next(copy.glob("*.db"))
+    whole, before, chance = path.read_bytes(), read(path), random.Random(half)
+    assert isinstance(before, dict)
+    for at in range(half, len(whole), 2):
+        changed = bytearray(whole)
+        changed[at] ^= 1 << chance.randrange(8)
+        path.write_bytes(changed)
+        if not verify(copy):
+            now = read(path)
+            assert isinstance(now, dict), f"byte {at}: {now}"
+            assert all(now[table] == before[table] for table in TABLES[:-1]), f"byte {at}"
+            new = {str(key) for key, _ in set(now["meta"]) - set(before["meta"])}
+            assert new <= PLAUSIBLE, f"byte {at}: {new}"
+        for left in copy.glob("*.db-*"):
+            left.unlink()
+
+
 @pytest.mark.parametrize(
     ("statement", "problem"),
     [
@@ -163,11 +199,67 @@ def test_every_bit_of_every_row_on_disk_is_covered(copy: Path, table: str) -> No
         ("DELETE FROM batch WHERE last = 12", "row 10: no batch holds it"),
         ("UPDATE word SET text = 'kiosl' WHERE text = 'kiosk'", "batch 1–3: crc differs"),
         ("UPDATE snapshot SET data = x'' WHERE hall_seq = 8", "snapshot of a at 8: crc differs"),
+        ("UPDATE meta SET v = 'sha257' WHERE k = 'hash'", "hash 'sha257' is not known"),
+        ("UPDATE meta SET v = 1 WHERE k = 'epoch'", f"epoch 1, though {NOW_MS // 1000} has written"),
+        ("UPDATE meta SET v = 13 WHERE k = 'proj_seq'", "pictures up to 13, the journal ends at 12"),
+        ("UPDATE meta SET v = 2 WHERE k = 'first:1'", "hall a: row 2 is not its first"),
+        ("UPDATE meta SET v = 9 WHERE k = 'published:1'", "hall a: published up to 9, the last is 8"),
+        ("INSERT INTO meta VALUES('erased', 1)", "0 rows are not there, 1 were erased"),
+        ("INSERT INTO meta VALUES('month', '2026-12')", "month '2026-12', though the file is journal-2026-11.db"),
     ],
 )
 def test_the_first_bad_place_is_named(copy: Path, statement: str, problem: str) -> None:
     plant(copy, statement)
     assert problem in verify(copy)
+
+
+@pytest.mark.parametrize(("was", "now"), [(b"kind BETWEEN 1", b"kind BETWEEN 0"), (b"(kind B", b"(kinf B")])
+def test_a_table_that_is_not_as_it_was_made_is_found_and_not_started_with(copy: Path, was: bytes, now: bytes) -> None:
+    """SQLite reads on with another constraint, or with one that names no column."""
+    path = next(copy.glob("*.db"))
+    path.write_bytes(path.read_bytes().replace(was, now, 1))
+    assert "table journal is not as it was made" in verify(copy)
+
+    async def start() -> None:
+        await SqliteJournal.open(copy, now_ms=lambda: NOW_MS, options=SMALL)
+
+    with pytest.raises(JournalDamaged, match="table journal is not as it was made"):
+        asyncio.run(start())
+
+
+def test_a_month_that_ends_between_two_looks_is_no_problem(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nor is one that is archived while the months before it are read."""
+    slots, files = mark.slots, recovery.files
+
+    async def scenario() -> None:
+        journal = await SqliteJournal.open(tmp_path, now_ms=lambda: NOW_MS, options=SMALL)
+        await journal.append([Part("a", 0, [Row(1, 5, 1, "d", "b", 1, b"x")])])
+        await journal.save("a", 1, b"state")
+        loop = asyncio.get_running_loop()
+
+        async def next_month() -> None:
+            await journal.rotate("2026-12")
+            await journal.append([Part("a", 1, [Row(1, 5, 1, "d", "b", 2, b"x")])])
+            await journal._mark()
+
+        def ends(path: Path) -> list[mark.Mark | None]:
+            monkeypatch.setattr(mark, "slots", slots)
+            asyncio.run_coroutine_threadsafe(next_month(), loop).result()
+            return slots(path)
+
+        def archived(directory: Path) -> list[Path]:
+            found = files(directory)
+            archive.archive(directory)
+            return found
+
+        monkeypatch.setattr(mark, "slots", ends)
+        assert await asyncio.to_thread(verify, tmp_path) == []
+        monkeypatch.setattr(recovery, "files", archived)
+        assert await asyncio.to_thread(verify, tmp_path) == []
+        assert (tmp_path / recovery.ARCHIVE / "journal-2026-11.db").exists()
+        await journal.close()
+
+    asyncio.run(scenario())
 
 
 def test_n_is_gapless_even_when_the_seals_agree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

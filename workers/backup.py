@@ -18,7 +18,7 @@ from workers import engine, mark, owner, recovery, rotation
 from workers.journal import SqliteJournal
 from workers.opening import Options
 from workers.ports import Missing, Part, Row
-from workers.verify import digest_of, verify_file
+from workers.verify import digest_of, pinned, verify_file
 
 PART: Final = ".part"
 
@@ -46,18 +46,18 @@ class Restored(msgspec.Struct):
 
 def backup(directory: Path, to: Path) -> Copied:
     """Copy the newest month while it is in use; nothing has the name `to` before it is verified. JournalDamaged."""
-    path = recovery.newest_file(directory)
+    path, slots = pinned(directory)
     if path is None or not recovery.exists(path):
         raise Missing(f"no journal in {directory}")
-    acknowledged = mark.newest(directory / mark.NAME)
+    acknowledged = max((slot.seq for slot in slots if slot is not None), default=0)
     part = to.with_name(to.name + PART)
     part.unlink(missing_ok=True)
     try:
         with closing(engine.reader(path, copies=True)) as db:
             db.execute("VACUUM INTO ?", (str(part),))
         last = good_end(part, path)
-        if acknowledged is not None and last < acknowledged.seq:
-            raise recovery.damaged(f"journal ends at {last}, {acknowledged.seq} was acknowledged", path)
+        if last < acknowledged:
+            raise recovery.damaged(f"journal ends at {last}, {acknowledged} was acknowledged", path)
         mark.sync_file(part)
         part.rename(to)
     finally:

@@ -103,5 +103,5 @@ def snapshot_crc(hall: str, hall_seq: int, seq: int, fmt: int, at_ms: int, data:
     where damage has made another kind of a value."""
     try:
         return zlib.crc32(hall.encode(), zlib.crc32(SNAPSHOT_HEAD.pack(hall_seq, seq, fmt, at_ms), zlib.crc32(data)))
-    except (TypeError, struct.error):
+    except (AttributeError, TypeError, struct.error):
         return -1

@@ -62,6 +62,13 @@ def error_name(error: BaseException) -> str:
     return str(getattr(error, "sqlite_errorname", "") or "")
 
 
+def malformed() -> DatabaseError:
+    """What the engine would have said of a schema that it cannot even name."""
+    error = DatabaseError("malformed database schema")
+    error.sqlite_errorname = "SQLITE_CORRUPT"
+    return error
+
+
 def taken(error: IntegrityError) -> bool:
     """Was a key there already? By the message: pysqlite3 gives no extended codes."""
     return str(error).startswith("UNIQUE constraint failed")
@@ -160,17 +167,21 @@ def writer(path: Path, busy_ms: int = 5000) -> Hand:
     return db
 
 
-def reader(path: Path, *, copies: bool = False) -> Hand:
+def reader(path: Path, *, copies: bool = False, torn: bool = False) -> Hand:
     """A connection that cannot write, and so cannot checkpoint. It blocks no commit but pins the WAL: keep it short.
 
-    A file that nobody may write (archived) is read without locks. `copies`: VACUUM INTO writes another file.
+    A file that nobody may write (archived) is read without locks. `copies`: VACUUM INTO writes another file. `torn`:
+    one damaged table does not close the others.
     """
     require(sqlite_version())
     frozen = "&immutable=1" if path.exists() and not path.stat().st_mode & 0o222 else ""
     db = connect(f"{path.resolve().as_uri()}?mode=ro{frozen}", factory=Hand, isolation_level=None, uri=True)
     try:
-        only = {} if copies else {"query_only": 1}
+        only = ({"writable_schema": 1} if torn else {}) | ({} if copies else {"query_only": 1})
         apply(db, {**only, "busy_timeout": 5000, "cache_size": -16384, "mmap_size": 0, "temp_store": 2})
+    except UnicodeDecodeError as error:  # the engine says which table is damaged, in the damaged table's own bytes
+        db.close()
+        raise malformed() from error
     except BaseException:
         db.close()
         raise

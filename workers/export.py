@@ -4,7 +4,7 @@ The file gets its name when it is whole; beside it stands its SHA-256 as `sha256
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing, contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ from typing import Any, Final
 import msgspec
 
 from core import record
-from workers import engine, recovery
+from workers import engine, recovery, rotation
 from workers.ports import Missing
 from workers.verify import digest_of
 
@@ -69,13 +69,17 @@ def pages(path: Path, first: int, last: int) -> Iterator[list[Line]]:
     """The facts of one month, each page a read of its own."""
     after = first - 1
     with closing(engine.reader(path)) as db:
+        rotation.require_schema(db, path)
         while rows := db.execute(PAGE_OF, (after, last)).fetchall():
             words = recovery.texts(db)
-            yield [line(words, row) for row in rows]
+            try:
+                yield [line(words, row) for row in rows]
+            except (IndexError, TypeError) as error:
+                raise recovery.damaged(f"rows {rows[0][0]}–{rows[-1][0]}: a word is missing", path) from error
             after = rows[-1][0]
 
 
-def line(words: list[str], row: tuple[Any, ...]) -> Line:
+def line(words: Sequence[str] | Mapping[int, str], row: tuple[Any, ...]) -> Line:
     """One row told by its catalogue."""
     seq, hall, n, at_ms, kind, v, device, boot, dseq, payload = row
     told = Line(seq, words[hall], n, at_ms, kind, v, "", words[device], words[boot], dseq)

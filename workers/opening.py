@@ -13,6 +13,7 @@ from workers.engine import Connection, Lane
 from workers.ports import Missing
 from workers.writer import FRAME
 
+STRANGE: Final = (*recovery.STRANGE, AttributeError, LookupError)
 RETRY_S: Final = (0.2, 0.5)  # the first wait, then each further one
 
 
@@ -79,9 +80,22 @@ async def examine(path: Path) -> None:
     elif not recovery.exists(path.with_name(path.name + "-journal")):
         lane = await Lane(lambda: engine.reader(path)).open()
         try:
-            await lane.run(lambda db: recovery.examine(db, path))
+            await lane.run(lambda db: look(db, path))
         finally:
             await lane.close()
+
+
+def look(db: Connection, path: Path) -> None:
+    """A value of a kind that was never written is damage as well, wherever it is come upon."""
+    try:
+        rotation.require_schema(db, path)
+        recovery.examine(db, path)
+    except STRANGE as error:
+        raise recovery.damaged(f"a value of another kind ({error!r})", path) from error
+    except engine.OperationalError as error:
+        if str(error).startswith("Could not decode"):
+            raise recovery.damaged(f"a text that is none ({error})", path) from error
+        raise
 
 
 async def write_on(path: Path, held: owner.Owner, ballast: Ballast, now_ms: int, options: Options) -> Opened:
@@ -126,7 +140,7 @@ def presize_wal(db: Connection, size: int) -> None:
 def refused(error: engine.DatabaseError, directory: Path) -> Exception:
     """JournalDamaged or Missing when the file or the directory is the cause, the error itself otherwise."""
     name = engine.error_name(error)
-    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB")):
+    if name.startswith(("SQLITE_CORRUPT", "SQLITE_NOTADB", "SQLITE_CONSTRAINT")):
         return recovery.damaged(f"journal unreadable ({name})", directory)
     if name.startswith(("SQLITE_READONLY", "SQLITE_CANTOPEN", "SQLITE_FULL")):
         return Missing(f"data directory not writable ({name})\n{directory}\ngive the service write access and room")

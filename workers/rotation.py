@@ -6,6 +6,7 @@ The new file says where the old one ended (`prev_*`); the old one is archived la
 
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import closing
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -14,6 +15,7 @@ from workers.engine import Connection
 from workers.ports import Missing
 
 NEW: Final = ".new"
+SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
 FORMATS: Final = range(1 << 16)  # whatever can be read by its owner
 SNAPSHOT_AT_HEAD: Final = (
     "SELECT hall, hall_seq, seq, fmt, at_ms, crc, data FROM snapshot WHERE (hall, hall_seq) IN "
@@ -51,6 +53,25 @@ def create(path: Path, fill: Callable[[Connection], None]) -> Path:
         db.execute("COMMIT")
     mark.sync_file(new)
     return new
+
+
+@cache
+def schema(version: int) -> frozenset[tuple[str, ...]]:
+    """(type, name, table, statement) of everything that a file of a version is made of."""
+    with closing(engine.connect(":memory:")) as db:
+        for step in range(1, version + 1):
+            for statement in recovery.statements(step):
+                db.execute(statement)
+        return frozenset(db.execute(SCHEMA).fetchall())
+
+
+def require_schema(db: Connection, path: Path) -> None:
+    """JournalDamaged names a table that is not as it was made: statements would mean something else, or nothing."""
+    version = int(db.execute("PRAGMA user_version").fetchone()[0])
+    if 1 <= version <= recovery.VERSION:
+        wrong = schema(version) - set(db.execute(SCHEMA).fetchall())
+        if wrong:
+            raise recovery.damaged(f"table {min(wrong)[2]} is not as it was made", path)
 
 
 def publish(new: Path) -> Path:

@@ -22,6 +22,11 @@ from workers.ports import Missing, Row
 from workers.verify import verify_file
 from workers.writer import INSERT_ROW
 
+NOTED: Final = int | str | bytes
+ROW: Final = (int,) * 9 + (bytes,)
+SEALED: Final = (int,) * 5 + (bytes,)
+STATE: Final = (int,) * 6 + (bytes,)
+MOST_BEHIND: Final = 1 << 28  # further than that no month reaches: the number itself is damaged
 LEAST: Final = 16
 MOST: Final = 4096
 assert MOST % LEAST == 0, "wide ranges fall apart into narrow ones"
@@ -51,6 +56,13 @@ class Salvaged(msgspec.Struct):
     lost: list[Range]
     copied: list[str] = []
     lines: list[str] = []
+
+
+class Known(dict[int, str]):
+    """Words by number; empty for a number that no word has."""
+
+    def __missing__(self, number: int) -> str:
+        return ""
 
 
 class Found(NamedTuple):
@@ -94,7 +106,7 @@ def extract(directory: Path, to: Path, now_ms: int) -> Salvaged:
     start, last, states = best_run(found, good, path)
     rebuild(to / path.name, found, good, start, last, states)
     settle(to / path.name, known, now_ms)
-    leading = places if start == origin(found).seq else []
+    leading = places if start == begins(found.meta).seq else []
     for month in older:
         if month in leading:
             copy(month, directory, to, said)
@@ -114,7 +126,7 @@ def extract(directory: Path, to: Path, now_ms: int) -> Salvaged:
 
 def examined(path: Path, to: Path, acknowledged: int) -> tuple[Found, dict[int, Stored], list[Range]]:
     """What is left of a month, its whole batches, and what is lost; its lines are written."""
-    with closing(engine.reader(path)) as db:
+    with closing(engine.reader(path, torn=True)) as db:
         found = read(db, acknowledged)
     good, lost = whole_batches(found)
     write_lines(to / f"{path.stem.replace('journal', 'salvaged')}.jsonl", found)
@@ -153,21 +165,34 @@ def copy(path: Path, directory: Path, to: Path, said: Salvaged) -> None:
 
 def read(db: Connection, acknowledged: int) -> Found:
     """All tables, as far as they can be read."""
-    meta: dict[str, Any] = {key: value for key, value in tolerant(db, "SELECT k, v FROM meta")}
+    meta: dict[str, Any] = {k: v for k, v in tolerant(db, "SELECT k, v FROM meta") if fits((k, v), (str, NOTED))}
     lost: list[Range] = []
     ends = [
         row[0] for table in ("max(seq) FROM journal", "max(last) FROM batch") for row in tolerant(db, f"SELECT {table}")
     ]
-    end, first = max(acknowledged, *(int(one or 0) for one in ends), 0), int(meta.get("prev_seq", 0))
-    rows = {row[0]: row for row in ranges(db, ROWS, first + 1, end, lost)}
-    batches = {row[0]: row for row in ranges(db, BATCH, first + 1, end, [])}
+    first = begins(meta).seq
+    end = min(max(acknowledged, *(int(one or 0) for one in ends), 0), max(acknowledged, first) + MOST_BEHIND)
+    rows = {row[0]: row for row in ranges(db, ROWS, first + 1, end, lost) if fits(row, ROW, lost)}
+    batches = {row[0]: row for row in ranges(db, BATCH, first + 1, end, []) if fits(row[:6], SEALED)}
     keys = tolerant(db, "SELECT hall, hall_seq FROM snapshot ORDER BY hall, hall_seq DESC")
     states = [
-        row for key in keys for row in tolerant(db, "SELECT * FROM snapshot WHERE hall = ? AND hall_seq = ?", key)
+        row
+        for key in keys
+        for row in tolerant(db, "SELECT * FROM snapshot WHERE hall = ? AND hall_seq = ?", key)
+        if fits(row, STATE)
     ]
-    words: dict[int, str] = {number: text for number, text in tolerant(db, "SELECT id, text FROM word")}
+    told = [row for row in tolerant(db, "SELECT id, text FROM word") if fits(row, (int, str))]
+    words: dict[int, str] = {number: text for number, text in told if number < len(told) + MOST}
     texts = [words.get(n, f"word-{n}" if n else "") for n in range(max(words, default=0) + 1)]
     return Found(texts, meta, rows, batches, states, lost, end)
+
+
+def fits(row: Stored, kinds: tuple[Any, ...], lost: list[Range] | None = None) -> bool:
+    """Whether each value is of its kind; a row that has another one is added to `lost`."""
+    good = all(isinstance(value, kind) for value, kind in zip(row, kinds, strict=True))
+    if not good and lost is not None:
+        lost.append(Range(row[0], row[0], "a value of another kind"))
+    return good
 
 
 def tolerant(db: Connection, sql: str, values: Stored = ()) -> list[Stored]:
@@ -219,7 +244,7 @@ def whole_batches(found: Found) -> tuple[dict[int, Stored], list[Range]]:
     """Batches by `first` of which every row is as it was sealed, and everything that is lost or doubtful."""
     good, doubtful = dict[int, Stored](), list[Range]()
     seals = {last: Seal(row[4], bytes(row[5])) for last, row in found.batches.items()}
-    seals[int(found.meta.get("prev_seq", 0))] = origin(found).seal
+    seals[begins(found.meta).seq] = begins(found.meta).seal
     for last, first, epoch, at_ms, crc, link, *_ in sorted(found.batches.values()):
         items = [item(found, found.rows[seq]) for seq in range(first, last + 1) if seq in found.rows]
         before = seals.get(first - 1)
@@ -232,25 +257,30 @@ def whole_batches(found: Found) -> tuple[dict[int, Stored], list[Range]]:
     return good, sorted([*found.lost, *doubtful], key=lambda one: one.first)
 
 
-def origin(found: Found) -> recovery.Origin:
+def begins(meta: dict[str, Any]) -> recovery.Origin:
     """Where the damaged file begins."""
-    if "prev_crc" not in found.meta or "prev_chain" not in found.meta:
-        return recovery.BEGINNING
-    return recovery.Origin(int(found.meta["prev_seq"]), Seal(found.meta["prev_crc"], bytes(found.meta["prev_chain"])))
+    said: Stored = tuple(meta.get(key) for key in ("prev_seq", "prev_crc", "prev_chain"))
+    return recovery.Origin(said[0], Seal(*said[1:])) if fits(said, (int, int, bytes)) else recovery.BEGINNING
+
+
+def noted(meta: dict[str, Any], what: str) -> dict[int, int]:
+    """Numbers by hall, of the keys that begin so."""
+    found = {key.removeprefix(what): value for key, value in meta.items() if key.startswith(what)}
+    return {int(key): value for key, value in found.items() if key.isdecimal() and isinstance(value, int)}
 
 
 def item(found: Found, row: Stored) -> Item:
     """A row with its words."""
     words = found.words
     _, hall, n, at_ms, kind, v, device, boot, dseq, payload = row
-    if max(hall, device, boot) >= len(words):
+    if not 0 <= min(hall, device, boot) <= max(hall, device, boot) < len(words):
         return "", n, Row(at_ms, kind, v, "", "", dseq, payload)
     return words[hall], n, Row(at_ms, kind, v, words[device], words[boot], dseq, payload)
 
 
 def write_lines(to: Path, found: Found) -> None:
     """Every row that was read, doubtful or not."""
-    words = [*found.words, *[""] * (max((max(row[1], row[6], row[7]) for row in found.rows.values()), default=0) + 1)]
+    words = Known(enumerate(found.words))
     with export.lines(to) as take:
         take([export.line(words, row) for row in found.rows.values()])
 
@@ -263,7 +293,7 @@ def write_lost(to: Path, lost: list[Range]) -> None:
 def best_run(found: Found, good: dict[int, Stored], path: Path) -> tuple[int, int, list[Stored]]:
     """(start, last, snapshots): the newest run of good batches on which every hall has a state to begin from."""
     states = [state for state in found.snapshots if intact(found, state)]
-    begun = {int(key[6:]): int(seq) - 1 for key, seq in found.meta.items() if key.startswith("first:")}
+    begun = {hall: seq - 1 for hall, seq in noted(found.meta, "first:").items()}
     for start, last in runs(found, good):
         chosen = [state for state in states if start <= state[2] <= last]
         halls = {state[0] for state in chosen} | {hall for hall, seq in begun.items() if seq >= start}
@@ -283,30 +313,37 @@ def runs(found: Found, good: dict[int, Stored]) -> Iterator[tuple[int, int]]:
             spans.append((begin, 0))
         last = good[first][0]
         spans[-1] = (begin, last)
-    first_seq = origin(found).seq
+    first_seq = begins(found.meta).seq
     yield from sorted([*spans, (first_seq, first_seq)], key=lambda span: span[1], reverse=True)
 
 
 def intact(found: Found, state: Stored) -> bool:
     """Is this snapshot as it was stored?"""
     hall, hall_seq, seq, fmt, at_ms, crc, data = state
-    return hall < len(found.words) and int(crc) == chain.snapshot_crc(
+    return 0 <= hall < len(found.words) and int(crc) == chain.snapshot_crc(
         found.words[hall], hall_seq, seq, fmt, at_ms, data
     )
 
 
 def rebuild(path: Path, found: Found, good: dict[int, Stored], start: int, last: int, states: list[Stored]) -> None:
     """A journal of just this run, with the seals it had."""
-    before = origin(found) if start == origin(found).seq else recovery.Origin(
+    before = begins(found.meta) if start == begins(found.meta).seq else recovery.Origin(
         start, Seal(found.batches[start][4], bytes(found.batches[start][5]))
     )  # fmt: skip
 
+    heads = {state[0]: state[1] for state in sorted(states)}
+    heads |= {row[1]: row[2] for seq, row in sorted(found.rows.items()) if start < seq <= last}
+
     def fill(db: Connection) -> None:
         rotation.put_words(db, found.words)
-        rotation.put_meta(db, {key: v for key, v in found.meta.items() if not key.startswith(("prev_", "first:"))})
-        begun = {k: v for k, v in found.meta.items() if k.startswith("first:") and start < int(v) <= last}
+        kept: dict[str, Any] = {key: found.meta[key] for key in ("month",) if key in found.meta}
+        kept["epoch"] = max((batch[2] for batch in good.values()), default=0)
+        kept |= {f"first:{hall}": seq for hall, seq in noted(found.meta, "first:").items() if start < seq <= last}
+        # What comes in the place of lost facts has not been heard.
+        heard = {hall: min(n, heads.get(hall, 0)) for hall, n in noted(found.meta, "published:").items()}
+        kept |= {f"published:{hall}": n for hall, n in heard.items()}
         ends = {"prev_seq": before.seq, "prev_crc": before.seal.crc, "prev_chain": before.seal.chain}
-        rotation.put_meta(db, {**ends, **begun, "proj_seq": before.seq})
+        rotation.put_meta(db, {**kept, **ends, "proj_seq": before.seq})
         for first, batch in sorted(good.items()):
             if start < first <= last:
                 rotation.put_rows(db, "batch", [batch])

@@ -14,13 +14,14 @@ from typing import Any, Final
 
 import msgspec
 
-from workers import chain, engine, mark, recovery
+from workers import chain, engine, mark, recovery, rotation
 from workers.chain import Head, Item, snapshot_crc
 from workers.engine import Connection
 from workers.ports import JournalDamaged, Row
 from workers.recovery import Origin
 
 SNAPSHOT_ROWS: Final = "SELECT hall, hall_seq, seq, fmt, at_ms, crc, data FROM snapshot ORDER BY hall, hall_seq"
+STRANGE: Final = (*recovery.STRANGE, AttributeError, LookupError)
 ERASED: Final = "SELECT count(*) FROM batch WHERE short IS NOT NULL OR long IS NOT NULL"
 ROWS_OF: Final = recovery.ROWS.replace("seq > ?", "seq BETWEEN ? AND ?")
 
@@ -50,15 +51,27 @@ def examined(directory: Path) -> Verified:
 
 def verify(directory: Path) -> list[str]:
     """Every problem found, one line each; empty when all is well. A running journal can be verified."""
-    newest = recovery.newest_file(directory)
+    newest, slots = pinned(directory)
     if newest is None or not recovery.exists(newest):
         return [f"no journal in {directory}"]
-    slots = mark.slots(directory / mark.NAME)  # before the file: a running journal is never behind its mark
     walked, found = Walked(), list[str]()
     for path in recovery.files(directory):
+        if not path.exists():  # archived meanwhile
+            path = directory / recovery.ARCHIVE / path.name
         said = list(guarded(problems(path, walked, slots if path == newest else None)))
         found += said if path == newest else [f"{path.name}: {line}" for line in said]
     return found
+
+
+def pinned(directory: Path) -> tuple[Path | None, list[mark.Mark | None]]:
+    """The month in use and the slots of the mark, of one moment: a month may end between two looks.
+
+    The mark first, then the file's content: a running journal is never behind its mark.
+    """
+    while True:
+        newest, slots = recovery.newest_file(directory), mark.slots(directory / mark.NAME)
+        if newest == recovery.newest_file(directory):
+            return newest, slots
 
 
 def verify_file(path: Path) -> list[str]:
@@ -68,10 +81,10 @@ def verify_file(path: Path) -> list[str]:
 
 def problems(path: Path, walked: Walked, slots: Sequence[mark.Mark | None] | None) -> Iterator[str]:
     """One check after the other on one picture of the file; damage that ends one does not hide the next."""
-    yield from manifest_of(path)
     with closing(engine.reader(path)) as db:
         db.execute("BEGIN")
-        checks = [pages(db), begins(db, walked), rows(db, walked), snapshots(db)]
+        checks = [manifest_of(db, path), pages(db), made(db, path), begins(db, walked), rows(db, walked)]
+        checks += [snapshots(db), notes_of(db, path)]
         for check in checks if slots is None else [*checks, marks(db, slots)]:
             yield from guarded(check)
 
@@ -84,8 +97,8 @@ def guarded(found: Iterator[str]) -> Iterator[str]:
         yield str(error).splitlines()[0]
     except engine.DatabaseError as error:
         yield f"unreadable ({engine.error_name(error)})"
-    except recovery.STRANGE as error:
-        yield f"a value of another kind ({error})"
+    except STRANGE as error:
+        yield f"a value of another kind ({error!r})"
 
 
 def pages(db: Connection) -> Iterator[str]:
@@ -93,6 +106,38 @@ def pages(db: Connection) -> Iterator[str]:
     for (line,) in db.execute("PRAGMA integrity_check"):
         if line != "ok":
             yield f"integrity check: {line}"
+
+
+def made(db: Connection, path: Path) -> Iterator[str]:
+    """The tables themselves. SQLite reads on where only a constraint has become another one."""
+    rotation.require_schema(db, path)
+    yield from ()
+
+
+def notes_of(db: Connection, path: Path) -> Iterator[str]:
+    """What the file notes of itself, as far as the rest of it can tell."""
+    said, words, end = recovery.meta(db, ""), recovery.texts(db), recovery.end(db).seq
+    if said.get("hash") != "sha256":
+        yield f"hash {said.get('hash')!r} is not known"
+    if said.get("month", path.stem[8:15]) != path.stem[8:15]:
+        yield f"month {said['month']!r}, though the file is {path.name}"
+    epochs = db.execute("SELECT coalesce(max(epoch), 0) FROM batch").fetchone()[0]
+    if said["epoch"] < epochs:
+        yield f"epoch {said['epoch']}, though {epochs} has written"
+    if not 0 <= said["proj_seq"] <= end:
+        yield f"pictures up to {said['proj_seq']}, the journal ends at {end}"
+    left, span = db.execute("SELECT count(*) FROM journal").fetchone()[0], end - recovery.origin(db).seq
+    if said.get("erased", 0) != span - left:
+        yield f"{span - left} rows are not there, {said.get('erased', 0)} were erased"
+    for key, seq in recovery.meta(db, "first:").items():
+        first = db.execute("SELECT hall, hall_seq FROM journal WHERE seq = ?", (seq,)).fetchone()
+        if first != (int(key), 1) and not said.get("erased"):
+            yield f"hall {words[int(key)]}: row {seq} is not its first"
+    heads = recovery.heads(db, words)
+    for key, n in recovery.meta(db, "published:").items():
+        last = heads.get(words[int(key)], 0)
+        if not 0 <= n <= last:
+            yield f"hall {words[int(key)]}: published up to {n}, the last is {last}"
 
 
 def begins(db: Connection, walked: Walked) -> Iterator[str]:
@@ -175,7 +220,7 @@ def marks(db: Connection, slots: Sequence[mark.Mark | None]) -> Iterator[str]:
     recovery.check_mark(db, max((slot for slot in slots if slot), default=None), recovery.end(db).seq)
 
 
-def manifest_of(path: Path) -> Iterator[str]:
+def manifest_of(db: Connection, path: Path) -> Iterator[str]:
     """An archived month against its manifest."""
     if path.parent.name != recovery.ARCHIVE or path.suffix != ".db":
         return
@@ -185,8 +230,20 @@ def manifest_of(path: Path) -> Iterator[str]:
         yield "no manifest beside it"
         return
     part = path.with_name(path.name + ".part")  # erased, and cut short just before it took the name
-    if told.get("sha256") not in [digest_of(one) for one in (path, part) if one.exists()]:
-        yield "not the file of its manifest (sha256 differs)"
+    if told.get("sha256") != digest_of(path):
+        if not part.exists() or told.get("sha256") != digest_of(part):
+            yield "not the file of its manifest (sha256 differs)"
+        return
+    end = recovery.end(db)
+    is_so = {
+        "file": path.name,
+        "first": recovery.origin(db).seq + 1,
+        "last": end.seq,
+        "chain": end.seal.chain.hex(),
+        "bytes": path.stat().st_size,
+        "erased": recovery.meta(db, "erased").get("", 0),
+    }
+    yield from (f"manifest: {name} differs" for name, value in is_so.items() if told.get(name) != value)
 
 
 def digest_of(path: Path) -> str:
