@@ -10,7 +10,7 @@ import pytest
 from core import record
 from core.facts import JournalErased
 from tests.test_recovery import NOW_MS, change, rows, start
-from tests.test_rotation import OLD, filled, rotated
+from tests.test_rotation import OLD, rotated, rotated_unheard
 from workers import archive, engine, erasure, owner, recovery
 from workers.erasure import Month
 from workers.ports import JournalDamaged, Missing, Part
@@ -42,12 +42,7 @@ def test_a_month_from_which_a_start_may_still_begin_is_kept(tmp_path: Path) -> N
 
     async def fill() -> None:
         async with start(tmp_path) as journal:
-            await filled(journal)
-            await journal.append([Part("a", 30, rows(30, 10))])
-            await journal.save("a", 40, b"unheard", heard=False)
-            await journal.save("b", 3, b"heard")
-            await journal.rotate("2026-12")
-            await journal.append([Part("a", 40, rows(40, 2))])
+            await rotated_unheard(journal)
 
     async def read() -> int:
         async with start(tmp_path) as journal:

@@ -105,9 +105,12 @@ def test_a_hall_that_never_rests_is_not_waited_for(tmp_path: Path, monkeypatch: 
     assert verify(tmp_path) == []
 
 
-def test_an_archive_that_fails_is_told_and_the_month_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("command", ["false", "/nothing/there"], ids=["fails", "cannot be started"])
+def test_an_archive_that_fails_is_told_and_the_month_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
     rotated(tmp_path)
-    monkeypatch.setattr(months, "COMMAND", ("false",))
+    monkeypatch.setattr(months, "COMMAND", (command,))
 
     async def scenario() -> None:
         log = Log()
@@ -121,23 +124,6 @@ def test_an_archive_that_fails_is_told_and_the_month_stays(tmp_path: Path, monke
 
     asyncio.run(scenario())
     assert (tmp_path / OLD).exists()
-
-
-def test_a_child_that_cannot_be_started_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    rotated(tmp_path)
-    monkeypatch.setattr(months, "COMMAND", (str(tmp_path / "nothing"),))
-
-    async def scenario() -> None:
-        log = Log()
-        async with start(tmp_path) as journal:
-            end = Months(journal, {}, heard=lambda _: True, store=nothing, log=log)
-            end.archive()
-            while not log.lines:
-                await asyncio.sleep(0.01)
-            await end.close()
-        assert log.lines == [logs.ARCHIVE_FAILED]
-
-    asyncio.run(scenario())
 
 
 def test_a_child_under_way_ends_with_the_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

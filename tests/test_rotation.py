@@ -38,6 +38,16 @@ def rotated(directory: Path) -> None:
     asyncio.run(scenario())
 
 
+async def rotated_unheard(journal: SqliteJournal) -> None:
+    """The last state of hall a holds what nobody has heard when the month ends."""
+    await filled(journal)
+    await journal.append([Part("a", 30, rows(30, 10))])
+    await journal.save("a", 40, b"unheard", heard=False)
+    await journal.save("b", 3, b"heard")
+    await journal.rotate("2026-12")
+    await journal.append([Part("a", 40, rows(40, 2))])
+
+
 async def everything(journal: SqliteJournal, after: int = 0) -> list[tuple[str, int]]:
     return [(hall, n) async for block in journal.replay_all(after) for hall, n, _ in block]
 
@@ -69,12 +79,7 @@ def test_a_state_that_holds_what_nobody_has_heard_takes_the_one_before_along(tmp
 
     async def scenario() -> None:
         async with start(tmp_path) as journal:
-            await filled(journal)
-            await journal.append([Part("a", 30, rows(30, 10))])
-            await journal.save("a", 40, b"unheard", heard=False)
-            await journal.save("b", 3, b"heard")
-            await journal.rotate("2026-12")
-            await journal.append([Part("a", 40, rows(40, 2))])
+            await rotated_unheard(journal)
             begin = await journal.start()
             assert {hall: one.hall_seq for hall, one in begin.snapshots.items()} == {"a": 30, "b": 3}
             assert next(n for hall, n in await everything(journal, begin.after) if hall == "a" and n > 30) == 31

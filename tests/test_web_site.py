@@ -107,15 +107,21 @@ def test_a_thousand_browsers_come_and_go_and_leave_nothing() -> None:
     with_site(scenario)
 
 
+async def unread(around: Around) -> asyncio.StreamWriter:
+    """A browser that opens the board's stream and then reads nothing of it."""
+    host, port = around.web.url.removeprefix("http://").split(":")
+    reader, writer = await asyncio.open_connection(host, int(port), limit=64)
+    writer.write(f"GET /events/board?hall={HALL} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
+    await reader.readuntil(b"\r\n")
+    writer.transport.pause_reading()  # type: ignore[attr-defined]  # a reading transport
+    return writer
+
+
 def test_a_browser_that_does_not_read_delays_nobody() -> None:
     driven = opened()
 
     async def scenario(around: Around) -> None:
-        host, port = around.web.url.removeprefix("http://").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port), limit=64)
-        writer.write(f"GET /events/board?hall={HALL} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-        await reader.readuntil(b"\r\n")
-        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a reading transport
+        writer = await unread(around)
         while not around.site.hub.count:
             await asyncio.sleep(0.01)
         (channel,) = around.site.hub.channels.values()
@@ -138,11 +144,7 @@ def test_a_browser_that_is_dead_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(pages, "WRITE_S", 0.1)
 
     async def scenario(around: Around) -> None:
-        host, port = around.web.url.removeprefix("http://").split(":")
-        reader, writer = await asyncio.open_connection(host, int(port), limit=64)
-        writer.write(f"GET /events/board?hall={HALL} HTTP/1.1\r\nHost: {host}\r\n\r\n".encode())
-        await reader.readuntil(b"\r\n")
-        writer.transport.pause_reading()  # type: ignore[attr-defined]  # a reading transport
+        writer = await unread(around)
         async with asyncio.timeout(10):
             while not around.site.hub.count:
                 await asyncio.sleep(0.01)
