@@ -65,7 +65,7 @@ simulate: setup
 # What must not depend on the interpreter: the rules, the ranking, the wire, and that a journal folds to the same bytes.
 ELSEWHERE := $(wildcard tests/test_golden.py tests/test_hall.py tests/test_ranking*.py tests/test_rules_*.py \
   tests/test_waiting.py tests/test_window.py tests/test_state.py tests/test_wire.py tests/test_replays.py \
-  tests/test_journal.py tests/test_dispatcher.py tests/test_restart.py)
+  tests/test_journal.py tests/test_journal_suite.py tests/test_dispatcher.py tests/test_restart.py)
 
 # Core and replay under another interpreter, if this machine has one: make other-python VERSION=3.13
 other-python:

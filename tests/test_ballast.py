@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.test_journal import NOW_MS, a_row, rows
+from tests.test_journal_suite import NOW_MS, a_row, rows
 from workers import ballast
 from workers.ballast import Ballast
 from workers.journal import Listener, SqliteJournal

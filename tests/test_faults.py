@@ -20,7 +20,8 @@ from tests.brokers import RunningBroker
 from tests.crowds import KIOSKS, POLICY, begin, blocking, crowd, kept, until
 from tests.faulty import Machine, Relay
 from tests.processes import ROOT, Served, environment, write_halls
-from workers import replays
+from workers import recovery, replays
+from workers.verify import verify
 
 BOTH = pytest.mark.parametrize(
     "broker", ["iotcore", pytest.param("mosquitto", marks=[pytest.mark.broker, pytest.mark.slow])], indirect=True
@@ -162,6 +163,44 @@ def test_a_clock_that_jumps_both_ways_stops_nothing(iotcore_broker: RunningBroke
         await kept(iotcore_broker.directory, people, at_least=100)
         stamps = [row.at_ms async for _, _, row in replays.rows(iotcore_broker.directory / "data")]
         assert stamps == sorted(stamps) and stamps[-1] < time.time_ns() // 1_000_000 + 60_000
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(180)
+def test_a_month_ends_under_the_process_and_the_closed_one_is_archived(
+    iotcore_broker: RunningBroker, machine: Machine
+) -> None:
+    """Started five weeks later. Seen: month_closed, archived. Kept: everything, over both files; killed right after."""
+    place = iotcore_broker.directory / "data"
+
+    async def scenario() -> None:
+        with machine.preloaded():
+            async with crowd(iotcore_broker) as people:
+                with begin(iotcore_broker) as served:
+                    await blocking(served.up)
+                    await people.more(20)
+                    assert await blocking(served.terminate) == 0
+                (first,) = recovery.files(place)
+                machine.set(clock_ms=35 * 86_400_000)
+                with begin(iotcore_broker) as served:
+                    await blocking(served.up)
+                    said = await blocking(served.wait_for, "journal.month_closed")
+                    assert said["file"] == first.name < said["next"]
+                    await people.more(20)
+                    await blocking(served.wait_for, "journal.archived")
+                    await blocking(served.kill)
+                assert recovery.files(place) == [place / recovery.ARCHIVE / first.name, place / said["next"]]
+                with begin(iotcore_broker) as served:
+                    await blocking(served.up)
+                    await people.more(20)
+                    await people.rest()
+                    n, digest = (await blocking(served.digests))["h1"]
+                    assert await blocking(served.terminate) == 0
+        await kept(iotcore_broker.directory, people, at_least=60)
+        folded, _ = await replays.folded(place, n)
+        assert folded["h1"].state.digest() == digest and verify(place) == []
 
     asyncio.run(scenario())
 

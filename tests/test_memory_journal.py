@@ -1,4 +1,4 @@
-"""workers/memory_journal.py: its faults come from a seed. The conformance suite is in test_journal.py."""
+"""workers/memory_journal.py: its faults come from a seed. The conformance suite is in test_journal_suite.py."""
 
 import asyncio
 

@@ -1,4 +1,4 @@
-"""The seams beside the journal, by one suite each: whoever stands there passes. The journal's is in test_journal."""
+"""The seams beside the journal, by one suite each: whoever stands there passes. The journal's: test_journal_suite."""
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
