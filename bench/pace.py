@@ -36,13 +36,14 @@ def first(wanted: bool = True) -> Iterator[str]:
     `fifo`: SCHED_FIFO, whoever it is woken on yields at once. `nice`: a larger share, soon. `normal`: neither.
     Only for a process that sleeps whenever nothing is due: a busy one would take its core from the subject.
     """
-    policy, niceness = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
+    policy, within = os.sched_getscheduler(0), os.sched_getparam(0)
+    niceness = os.getpriority(os.PRIO_PROCESS, 0)
     got = _raised() if wanted else NORMAL
     try:
         yield got
     finally:
         if got == FIFO:
-            os.sched_setscheduler(0, policy, os.sched_param(0))
+            os.sched_setscheduler(0, policy, within)
         elif got == NICE:
             os.setpriority(os.PRIO_PROCESS, 0, niceness)
 

@@ -42,6 +42,9 @@ def test_the_priority_is_what_the_system_gives_and_is_given_back(monkeypatch: py
     with pace.first() as got:
         now = os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)
         assert (got == pace.FIFO) == (now[0] == os.SCHED_FIFO) and (got == pace.NORMAL) == (now == before)
+        with pace.first() as again:
+            assert again == got
+        assert os.sched_getscheduler(0) == now[0], "also a real-time priority is given back"
     assert (os.sched_getscheduler(0), os.getpriority(os.PRIO_PROCESS, 0)) == before
     with pace.first(wanted=False) as got:
         assert got == pace.NORMAL and os.sched_getscheduler(0) == before[0]
