@@ -19,6 +19,7 @@ import msgspec
 from bench import pace, plan
 from bench.blast import Lane
 from bench.watch import Watch
+from workers import eventloop
 from workers.link_settings import parse_url
 
 GRACE_S: Final = 3.0
@@ -195,8 +196,7 @@ async def _see_off(watch: Watch) -> None:
 
 def main(arguments: Sequence[str]) -> None:
     """One process, one run."""
-    with asyncio.Runner(loop_factory=pace.loop) as runner:
-        result = runner.run(generate(msgspec.json.decode(arguments[0], type=Asked)))
+    result = eventloop.run(generate(msgspec.json.decode(arguments[0], type=Asked)))
     print(msgspec.json.encode(result).decode(), flush=True)
 
 

@@ -16,6 +16,7 @@ import mqtt5
 import msgspec
 
 from devices import wire
+from workers import eventloop
 from workers.link_settings import parse_url
 
 
@@ -218,7 +219,7 @@ def main(arguments: Sequence[str]) -> None:
             stopping=stopping,
         )
 
-    print(msgspec.json.encode(asyncio.run(whole())).decode(), flush=True)
+    print(msgspec.json.encode(eventloop.run(whole())).decode(), flush=True)
 
 
 if __name__ == "__main__":

@@ -1,9 +1,6 @@
-"""bench/pace.py: what keeps a generator's times: a loop that wakes to the microsecond, and the right to go first."""
+"""bench/pace.py: a generator keeps its times when it goes first; how far the system lets it."""
 
-import asyncio
 import os
-import select
-import selectors
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -11,22 +8,6 @@ from typing import Final
 FIFO, NICE, NORMAL = "fifo", "nice", "normal"
 LOWEST: Final = 1  # of the real-time priorities: above every ordinary process, below the kernel's own
 NICENESS: Final = -15
-
-
-class Precise(selectors.EpollSelector):
-    """Waits to the microsecond. `epoll_wait` knows whole milliseconds, rounded up: a mean lateness of half of one."""
-
-    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        """As the parent's. The descriptor of an epoll can itself be waited for, by a call with a finer clock."""
-        if timeout is not None and timeout > 0:
-            select.select([self.fileno()], [], [], timeout)
-            timeout = 0
-        return super().select(timeout)
-
-
-def loop() -> asyncio.AbstractEventLoop:
-    """For `asyncio.Runner`."""
-    return asyncio.SelectorEventLoop(Precise())
 
 
 @contextmanager

@@ -24,7 +24,7 @@ from core import policy
 from core.hall import Hall
 from core.policy import Policy
 from core.state import HallState
-from workers import fold
+from workers import eventloop, fold
 from workers.clock import Clock
 from workers.dispatcher import Dispatcher
 from workers.journal import Listener, SqliteJournal
@@ -321,7 +321,7 @@ def _policies(setup: Setup) -> tuple[list[Policy], list[list[Any]]]:
 
 def main(arguments: Sequence[str]) -> None:
     """One process, one run."""
-    result = asyncio.run(run(msgspec.json.decode(arguments[0], type=Setup)))
+    result = eventloop.run(run(msgspec.json.decode(arguments[0], type=Setup)))
     print(msgspec.json.encode(result).decode(), flush=True)
 
 

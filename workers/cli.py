@@ -4,7 +4,6 @@ Exit codes: 0 done, 1 what was examined is wrong, 2 usage or settings, 4 another
 needed is missing, 70 fail-stop, 130 interrupted.
 """
 
-import asyncio
 import sys
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -12,7 +11,7 @@ from typing import Annotated, Any, Final
 
 import typer
 
-from workers import cli_devices, cli_journal, cli_report, cli_tokens
+from workers import cli_devices, cli_journal, cli_report, cli_tokens, eventloop
 
 OK: Final = 0
 WRONG: Final = 1
@@ -57,7 +56,7 @@ def tell(error: BaseException, where: str, todo: str, code: int) -> None:
 def run(task: Callable[[], Coroutine[Any, Any, None]], where: str) -> None:
     """Run to the end; every kind of failure to its exit code."""
     try:
-        asyncio.run(task())
+        eventloop.run(task())
     except BaseExceptionGroup as group:
         explain(first(group), where)
     except KeyboardInterrupt:
