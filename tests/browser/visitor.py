@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, Request, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, Request, WebError, sync_playwright
 
 from tests.browser.hall import ServedHall
 
@@ -35,12 +35,16 @@ class Visitor:
         self.foreign: list[str] = []
         context.set_default_timeout(PATIENCE_MS)
         context.on("request", self._requested)
-        context.on("weberror", lambda error: self.complaints.append(f"error: {error.error}"))
+        context.on("weberror", self._failed)
         context.on("console", self._said)
 
     def _requested(self, request: Request) -> None:
         if not request.url.startswith((self.hall.url + "/", "data:", "about:")):
             self.foreign.append(request.url)
+
+    def _failed(self, error: WebError) -> None:
+        where = error.page.url if error.page else ""
+        self.complaints.append(f"error: {error.error.stack or error.error} ({where})")
 
     def _said(self, message: Any) -> None:
         if message.type in ("error", "warning"):
@@ -81,6 +85,9 @@ def visiting(browser: Browser, hall: ServedHall, *, complains: bool = False, **m
         assert visitor.foreign == [], "nothing from elsewhere"
         if not complains:
             assert visitor.complaints == [], visitor.complaints
+    except Exception as error:
+        error.add_note(f"The browser complained: {visitor.complaints}")  # a page that never came may say why
+        raise
     finally:
         context.close()
 
