@@ -3,13 +3,13 @@
 from typing import Final
 
 ZERO: Final = {
-    "lost": "0; every event sent, looked for in the journal",
-    "doubled": "0; every event in the journal, folded once",
-    "called_twice": "0; tickets of the journal at two counters",
-    "digest_differs": "0; the fold of the journal against the process's own state",
-    "unfinished": "0; every message settled before the time was over",
-    "screens_wrong": "0; retained screens against the fold of the journal",
-    "overtaken_beyond_bound": "0; overtakings by more than the largest head start",
+    "lost": "events sent, in the journal",
+    "doubled": "events of the journal, once",
+    "called_twice": "calls of the journal",
+    "digest_differs": "fold of the journal",
+    "unfinished": "messages sent",
+    "screens_wrong": "fold of the journal",
+    "overtaken_beyond_bound": "largest head start",
 }
 BASELINES: Final = {
     "ingest.durable_vs_noop": "no-op receiver: same codec, mosquitto, pacing",

@@ -4,14 +4,17 @@ import re
 import shutil
 import subprocess
 import tempfile
+import zlib
 from pathlib import Path
 from typing import Final
 
 BROWSERS: Final = ("chromium", "chromium-browser", "google-chrome")
 PLOT: Final = re.compile(r'<svg viewBox="0 0 (\d+) (\d+)".*?</svg>', re.DOTALL)
 HEADING: Final = re.compile(r"<h2>[^<]*?([a-z][a-z-]*)</h2>")
-PAGE: Final = "<!doctype html><meta charset='utf-8'><style>body{{margin:0;background:#fff}}{style}</style>{body}"
+PAGE: Final = "<!doctype html><meta charset='utf-8'><style>{style}body{{all:unset;background:#fff}}</style>{body}"
 LONGEST_S: Final = 60
+SIGNATURE: Final = b"\x89PNG\r\n\x1a\n"
+FRAME: Final = 200  # a window is larger than what it shows, by more than any browser takes
 
 
 class NoBrowser(Exception):
@@ -41,8 +44,35 @@ def draw(page: str, style: str, directory: Path) -> list[Path]:
             source, target = Path(place, "plot.html"), directory / f"{name}.png"
             source.write_text(PAGE.format(style=style, body=body), "utf-8")
             options = ["--headless", "--no-sandbox", "--disable-gpu", "--hide-scrollbars", f"--user-data-dir={place}/p"]
-            shot = [f"--window-size={width},{height}", "--force-device-scale-factor=2", f"--screenshot={target}"]
+            shot = [
+                f"--window-size={width},{height + FRAME}",
+                "--force-device-scale-factor=2",
+                f"--screenshot={target}",
+            ]
             command = [browser, *options, *shot, source.as_uri()]
             subprocess.run(command, check=True, capture_output=True, timeout=LONGEST_S)
+            target.write_bytes(cropped(target.read_bytes(), height * 2))
             written.append(target)
     return written
+
+
+def cropped(picture: bytes, rows: int) -> bytes:
+    """A PNG's first rows. Rows are filtered against those above them alone, so the rest can simply go."""
+    chunks: list[tuple[bytes, bytes]] = []
+    at = len(SIGNATURE)
+    while at < len(picture):
+        size = int.from_bytes(picture[at : at + 4], "big")
+        chunks.append((picture[at + 4 : at + 8], picture[at + 8 : at + 8 + size]))
+        at += size + 12
+    header = dict(chunks)[b"IHDR"]
+    wide, bits, colour = int.from_bytes(header[:4], "big"), header[8], header[9]
+    stride = 1 + wide * bits * {0: 1, 2: 3, 6: 4}[colour] // 8
+    body = zlib.decompress(b"".join(data for kind, data in chunks if kind == b"IDAT"))[: rows * stride]
+    kept = [
+        (b"IHDR", header[:4] + rows.to_bytes(4, "big") + header[8:]),
+        (b"IDAT", zlib.compress(body)),
+        (b"IEND", b""),
+    ]
+    return SIGNATURE + b"".join(
+        len(data).to_bytes(4, "big") + kind + data + zlib.crc32(kind + data).to_bytes(4, "big") for kind, data in kept
+    )

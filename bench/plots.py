@@ -97,7 +97,11 @@ def _http(one: Document) -> str:
     """Clicks against a bare transaction."""
     rows = [(name, ratio["median"]) for name, ratio in one["ratios"].items()]
     more = [(name, *map(_middle, zip(*ratio["raw"], strict=True))) for name, ratio in one["ratios"].items()]
-    return svg.bars(rows, "x bare transaction 裸事务倍数") + svg.table(("clicks", "ours/s", "bare transaction/s"), more)
+    return (
+        "<h3>over a bare transaction 与裸事务之比</h3>"
+        + svg.bars(rows, "x")
+        + svg.table(("clicks", "ours/s", "bare transaction/s"), more)
+    )
 
 
 def _middle(values: Sequence[float]) -> float:
@@ -107,7 +111,7 @@ def _middle(values: Sequence[float]) -> float:
 def _memory(one: Document) -> str:
     """Bytes of one more; `struct` is the baseline of `ticket`."""
     rows = [(what, _middle(values)) for what, values in one["bytes"].items()]
-    return svg.bars(rows, "bytes 字节", log=True) + svg.table(("one more", "bytes"), rows)
+    return svg.bars(rows, "B", log=True) + svg.table(("one more", "bytes"), rows)
 
 
 def _theory(one: Document) -> str:
@@ -116,7 +120,7 @@ def _theory(one: Document) -> str:
     pairs = list(enumerate(zip(one["mean_wait"], form, strict=True)))
     bars = [(f"class {cls} {who}", wait) for cls, both in pairs for who, wait in zip(("", "theory"), both, strict=True)]
     rows = [(cls, *both) for cls, both in pairs]
-    return svg.bars(bars, "1 / mu") + svg.table(("class", "simulated 模拟", "closed form 理论"), rows)
+    return svg.bars(bars, "of 1/mu") + svg.table(("class", "simulated 模拟", "closed form 理论"), rows)
 
 
 def _ratings(one: Document) -> str:

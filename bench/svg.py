@@ -6,9 +6,10 @@ from html import escape
 from typing import Final
 
 WIDTH, HEIGHT = 720, 280
-LEFT, RIGHT, TOP, BOTTOM = 64, 12, 12, 36
+LEFT, RIGHT, TOP, BOTTOM = 64, 12, 30, 36
 COLOURS: Final = ("#0b6e4f", "#c1440e", "#2a5caa", "#8a6d00", "#7b3f98", "#555555")
 ROW, LABELS = 22, 260
+NAMES: Final = 190  # where the names of the lines begin, above the plot
 MARKED: Final = 40  # points of a line that has its points marked
 Points = Sequence[tuple[float, float]]
 
@@ -33,7 +34,8 @@ def lines(series: Mapping[str, Points], x_name: str, y_name: str, *, log_x: bool
         if len(points) <= MARKED:
             parts += [_mark(at(x, y), colour) for x, y in points]
         parts.append(f'<polyline fill="none" stroke="{colour}" stroke-width="2" points="{path}"/>')
-        parts.append(f'<text x="{LEFT + 8}" y="{TOP + 14 + turn * 16}" fill="{colour}">{escape(name)}</text>')
+        across = NAMES + turn * (WIDTH - NAMES) // len(series)
+        parts.append(f'<text x="{across}" y="14" fill="{colour}">{escape(name)}</text>')
     return _svg(WIDTH, HEIGHT, "".join(parts), f"{y_name}, {x_name}")
 
 
@@ -49,8 +51,8 @@ def _grid(top: float, name: str) -> str:
     for step in range(5):
         y = HEIGHT - BOTTOM - step / 4 * (HEIGHT - TOP - BOTTOM)
         parts.append(f'<line x1="{LEFT}" x2="{WIDTH - RIGHT}" y1="{y:.1f}" y2="{y:.1f}" stroke="#ddd"/>')
-        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{_number(top * step / 4)}</text>')
-    return "".join(parts) + f'<text x="4" y="{TOP + 2}" class="axis">{escape(name)}</text>'
+        parts.append(f'<text x="{LEFT - 6}" y="{y + 4:.1f}" text-anchor="end">{number(top * step / 4)}</text>')
+    return "".join(parts) + f'<text x="4" y="14" class="axis">{escape(name)}</text>'
 
 
 def _ends(every: Points, name: str) -> str:
@@ -58,8 +60,8 @@ def _ends(every: Points, name: str) -> str:
     low, high = min(x for x, _ in every), max(x for x, _ in every)
     y = HEIGHT - BOTTOM + 18
     return (
-        f'<text x="{LEFT}" y="{y}">{_number(low)}</text>'
-        f'<text x="{WIDTH - RIGHT}" y="{y}" text-anchor="end">{_number(high)}</text>'
+        f'<text x="{LEFT}" y="{y}">{number(low)}</text>'
+        f'<text x="{WIDTH - RIGHT}" y="{y}" text-anchor="end">{number(high)}</text>'
         f'<text x="{(LEFT + WIDTH) / 2}" y="{y}" text-anchor="middle" class="axis">{escape(name)}</text>'
     )
 
@@ -76,7 +78,7 @@ def bars(values: Sequence[tuple[str, float]], unit: str, *, log: bool = False) -
         y, wide = turn * ROW + 4, share * (WIDTH - LABELS - 110)
         parts.append(f'<text x="{LABELS - 6}" y="{y + 13}" text-anchor="end">{escape(name)}</text>')
         parts.append(f'<rect x="{LABELS}" y="{y}" width="{wide:.1f}" height="16" fill="{COLOURS[0]}"/>')
-        parts.append(f'<text x="{LABELS + wide + 6:.1f}" y="{y + 13}">{_number(value)} {escape(unit)}</text>')
+        parts.append(f'<text x="{LABELS + wide + 6:.1f}" y="{y + 13}">{number(value)} {escape(unit)}</text>')
     return _svg(WIDTH, len(shown) * ROW + 8, "".join(parts), unit)
 
 
@@ -92,9 +94,9 @@ def table(heads: Sequence[str], rows: Sequence[Sequence[object]]) -> str:
 
 
 def _text(cell: object) -> str:
-    return _number(cell) if isinstance(cell, float) else str(cell)
+    return number(cell) if isinstance(cell, float) else str(cell)
 
 
-def _number(value: float) -> str:
+def number(value: float) -> str:
     """Four digits, and no powers of ten where people read."""
     return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"

@@ -89,6 +89,13 @@ def test_files_are_read_written_and_compared(tmp_path: Path, capsys: pytest.Capt
     assert "bytes_per_waiting_ticket" in capsys.readouterr().out
 
 
+def test_a_short_run_has_no_verdict_but_of_counts() -> None:
+    gates = [Gate("x.r", 2.0, 1.0, True, 0.0), Gate("x.lost", 0.0, 0.0, True, 0.0, at_least=False)]
+    short = json.loads(document(Report("x", gates), Options(quick=True), MACHINE, []))
+    assert [gate["ok"] for gate in report.judged(short)] == [None, True]
+    assert [gate["ok"] for gate in report.judged(result("x", gates))] == [True, True]
+
+
 def test_plots_of_nothing_are_nothing() -> None:
     assert svg.lines({}, "x", "y") == svg.bars([("a", 0.0)], "us") == ""
     assert "<circle" in svg.lines({"one": [(1.0, 3.0)]}, "x", "y"), "a point alone is seen"
