@@ -289,11 +289,15 @@ class JournalRestored(Fact, frozen=True):
 
 
 class JournalErased(Fact, frozen=True):
-    """Short-lived facts of this hall older than `before` (ISO date) were erased for good (清除)."""
+    """Short-lived facts of this hall older than `before` (ISO date) were erased for good (清除).
+
+    `row` > 0, and no day: what went with that row, its class in its batch, because it should never have been stored.
+    """
 
     before: str
     facts: int
     months: tuple[str, ...] = ()
+    row: int = 0
 
 
 KINDS: Final[dict[int, type[Fact]]] = {

@@ -111,6 +111,11 @@ def test_archive_and_erase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     rotated(tmp_path)
     assert run(monkeypatch, "archive", tmp_path) == 0
     assert capsys.readouterr().out == f"{OLD}: rows 1–33\n"
+    assert run(monkeypatch, "erase", tmp_path, "--row", 5, "--dry-run") == 0
+    assert capsys.readouterr().out == "2026-11: 6 facts in 1 batches (nothing was changed)\n"
+    for words in (("--row", 5, "--before", "2026-12-01"), ("--row", -1), ()):
+        assert run(monkeypatch, "erase", tmp_path, *words) == 2, words
+    capsys.readouterr()
     assert run(monkeypatch, "erase", tmp_path, "--before", "2026-12-01", "--dry-run") == 0
     assert capsys.readouterr().out == "2026-11: 18 facts in 3 batches (nothing was changed)\n"
     assert run(monkeypatch, "erase", tmp_path, "--before", "2026-12-01", "--json") == 0

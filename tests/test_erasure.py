@@ -295,6 +295,35 @@ def test_two_at_once_are_one_after_the_other(data: Path) -> None:
     held.release()
 
 
+@pytest.mark.parametrize("seq", [5, 6], ids=["long", "short"])
+def test_one_row_goes_with_its_class_in_its_batch_and_the_rest_is_proved(data: Path, seq: int) -> None:
+    """Personal data by accident. It is on record under the number of the row; the month can still be erased whole."""
+    path = data / recovery.ARCHIVE / OLD
+    before = rows_of(path)
+    batch = [(one, kind) for one, kind in before if one <= 11]
+    long = dict(batch)[seq] >= 128
+    going = [one for one, kind in batch if (kind >= 128) == long]
+
+    async def erase_one(dry_run: bool) -> erasure.Erased:
+        return await erasure.erase_row(data, seq, NOW_MS, dry_run=dry_run)
+
+    assert asyncio.run(erase_one(True)).months[0].facts == len(going) and rows_of(path) == before
+    done = asyncio.run(erase_one(False))
+    assert done.told and done.months[0].facts == len(going) >= 5
+    assert rows_of(path) == [row for row in before if row[0] not in going] and verify(data) == []
+    assert facts_136(data)["a"] == [JournalErased("", done.months[0].halls["a"], ("2026-11",), seq)]
+    with pytest.raises(Missing, match=f"row {seq} is in no archived month"):
+        asyncio.run(erase_one(False))
+    whole = erase(data)
+    assert whole.months[0].facts == 18 - (0 if long else len(going)) and verify(data) == []
+    assert archive.read_manifest(path).erased == len(going) + whole.months[0].facts
+
+
+def test_a_row_of_the_month_in_use_is_not_touched(data: Path) -> None:
+    with pytest.raises(Missing, match="a month in use must end first"):
+        asyncio.run(erasure.erase_row(data, 35, NOW_MS))
+
+
 def test_days_are_days() -> None:
     assert erasure.day_ms("1970-01-02") == 86_400_000
     assert erasure.day_ms("2026-13-01") is None and erasure.day_ms("soon") is None

@@ -133,7 +133,9 @@ def archive(data: Data, as_json: AsJson = False) -> None:
 @journal.command()
 def erase(
     data: Data,
-    before: Annotated[str, typer.Option(help="YYYY-MM-DD: closed months that ended before this day")],
+    before: Annotated[str, typer.Option(help="YYYY-MM-DD: closed months that ended before this day")] = "",
+    row: Annotated[int, typer.Option(help="instead: this row of a closed month, with its class in its batch")] = 0,
+    *,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -144,13 +146,16 @@ def erase(
     from workers import erasure
     from workers.cli import fail
 
-    day = erasure.day_ms(before)
-    if day is None:
+    day = erasure.day_ms(before) if before or row <= 0 else 0
+    if day is None or (before and row):
         fail(f"no day {before!r}", "--before", "write it as 2026-11-30", USAGE)
         return
 
     async def task() -> None:
-        done = await erasure.erase(data, before, day, utc_ms(), dry_run=dry_run)
+        if row:
+            done = await erasure.erase_row(data, row, utc_ms(), dry_run=dry_run)
+        else:
+            done = await erasure.erase(data, before, day, utc_ms(), dry_run=dry_run)
         lines = [f"{one.month}: {one.facts} facts in {one.batches} batches" for one in done.months]
         lines += [f"{month}: kept, a start may still have to read it" for month in done.kept]
         told = "\n".join(lines)

@@ -10,6 +10,7 @@ import calendar
 import shutil
 import time
 from collections import Counter
+from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final, NamedTuple
@@ -36,6 +37,7 @@ LAST: Final = (  # the time of a hall: of its newest row, or of its states where
 SHORT: Final = f"kind < {chain.LONG_FROM}"
 SHORT_OF: Final = f"{ROWS_OF} AND {SHORT}".replace(" ORDER BY seq", "") + " ORDER BY seq"
 COUNTED: Final = f"SELECT hall, count(*) FROM journal WHERE {SHORT} GROUP BY hall"  # noqa: S608 - our own condition
+MORE_ERASED: Final = "INSERT INTO meta VALUES('erased', ?) ON CONFLICT(k) DO UPDATE SET v = v + ?"
 DROPPED: Final = (
     f"DELETE FROM journal WHERE {SHORT}",  # noqa: S608 - our own condition
     "DELETE FROM ticket",
@@ -56,11 +58,12 @@ class Month(msgspec.Struct):
 
 
 class Owed(msgspec.Struct):
-    """An erasure that the journal in use does not know of yet. `day`: UTC ms."""
+    """An erasure that the journal in use does not know of yet. `day`: UTC ms; `row`: instead of a day."""
 
     before: str
     day: int
     months: list[Month]
+    row: int = 0
 
 
 class Erased(msgspec.Struct):
@@ -110,6 +113,63 @@ async def erase(directory: Path, before: str, day: int, now_ms: int, *, dry_run:
     finally:
         held.release()
     return Erased(1, before, False, done, old_notes, await told(directory, now_ms), kept)
+
+
+async def erase_row(directory: Path, seq: int, now_ms: int, *, dry_run: bool = False) -> Erased:
+    """The class of one row in its batch, short or long: for what should never have been stored.
+
+    Missing: the row is there no more, or not yet in an archived month that no start reads.
+    """
+    newest = recovery.newest_file(directory)
+    behind = [path for path in months(directory) if newest is not None and ended(path).seq <= begun(newest)]
+    path = next((path for path in behind if holds(path, seq)), None)
+    if path is None:
+        where = f"row {seq} is in no archived month that a start can do without\n{directory}"
+        raise Missing(f"{where}\nlook for it with `jiaohao journal export`; a month in use must end first")
+    with closing(engine.reader(path)) as db:
+        of = classed(db, seq)
+        words = recovery.texts(db)
+    month = Month(month_of(path), len(of.rows), 1, dict(Counter(words[row[1]] for row in of.rows)))
+    if dry_run:
+        return Erased(1, "", True, [month])
+    held = owner.take(directory, archive.LOCK, what="archive")
+    try:
+        archive.settle(path)
+        archive.require_good(path, path)
+        owe(directory, Owed("", 0, [month], seq))
+        rewritten(path, month.facts, lambda db: take_out_class(db, of))
+    finally:
+        held.release()
+    return Erased(1, "", False, [month], told=await told(directory, now_ms))
+
+
+class Classed(NamedTuple):
+    """The rows of one class in one batch, and the column that gets their digest."""
+
+    column: str
+    last: int
+    rows: list[tuple[Any, ...]]
+
+
+def classed(db: Connection, seq: int) -> Classed:
+    """All that goes with a row."""
+    last, first = db.execute("SELECT last, first FROM batch WHERE last >= ? ORDER BY last LIMIT 1", (seq,)).fetchone()
+    rows = db.execute(ROWS_OF, (first, last)).fetchall()
+    long = {row[0]: row[4] >= chain.LONG_FROM for row in rows}
+    return Classed("long" if long[seq] else "short", last, [row for row in rows if long[row[0]] == long[seq]])
+
+
+def take_out_class(db: Connection, of: Classed) -> None:
+    """Its digest into the batch, then the rows."""
+    found = digest(recovery.texts(db), of.rows, of.column)
+    db.execute(f'UPDATE batch SET "{of.column}" = ? WHERE last = ?', (found, of.last))  # noqa: S608 - our own column
+    db.executemany("DELETE FROM journal WHERE seq = ?", [(row[0],) for row in of.rows])
+
+
+def holds(path: Path, seq: int) -> bool:
+    """Is the row in the month?"""
+    with closing(engine.reader(path)) as db:
+        return db.execute("SELECT 1 FROM journal WHERE seq = ?", (seq,)).fetchone() is not None
 
 
 def ready(path: Path) -> Month:
@@ -167,20 +227,24 @@ def counted(path: Path) -> Month:
 def erased(path: Path) -> Month:
     """The month without its short-lived facts, in the place of the one with them; untouched if it is damaged."""
     month = ready(path)
-    if not month.facts:
-        return month
+    if month.facts:
+        rewritten(path, month.facts, take_out)
+    return month
+
+
+def rewritten(path: Path, facts: int, take: Callable[[Connection], None]) -> None:
+    """A month without what `take` takes out of it, so many facts, in the place of the one with them."""
     part = path.with_name(path.name + ".part")
     part.unlink(missing_ok=True)
     shutil.copyfile(path, part)
     with closing(engine.connect(part, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
-        take_out(db)
-        db.execute("INSERT OR REPLACE INTO meta VALUES('erased', ?)", (month.facts,))
+        take(db)
+        db.execute(MORE_ERASED, (facts, facts))
         db.execute("COMMIT")
         db.execute("VACUUM")  # nothing of the rows is left in free pages
     archive.require_good(part, path)
-    archive.put(part, path, archive.read_manifest(path).erased + month.facts)
-    return month
+    archive.put(part, path, archive.read_manifest(path).erased + facts)
 
 
 def take_out(db: Connection) -> None:
@@ -193,10 +257,10 @@ def take_out(db: Connection) -> None:
         db.execute(statement)
 
 
-def digest(words: list[str], rows: list[tuple[Any, ...]]) -> bytes:
-    """SHA-256 of the short class as the chain took it."""
+def digest(words: list[str], rows: list[tuple[Any, ...]], column: str = "short") -> bytes:
+    """SHA-256 of a class as the chain took it."""
     items = [(words[hall], n, Row(at, k, v, words[d], words[b], *rest)) for _, hall, n, at, k, v, d, b, *rest in rows]
-    return chain.digests([row[0] for row in rows], chain.columns(items))[0]
+    return chain.digests([row[0] for row in rows], chain.columns(items))[column == "long"]
 
 
 # --- what the journal in use is told: a fact in each hall concerned, and its old notes go ---
@@ -211,7 +275,11 @@ def owed(directory: Path) -> list[Owed]:
 def owe(directory: Path, one: Owed) -> None:
     """Noted before anything is erased: whatever is cut short, no month is erased without a fact that says so."""
     again = {month.month for month in one.months}
-    before = [Owed(two.before, two.day, [m for m in two.months if m.month not in again]) for two in owed(directory)]
+    before = [
+        two if two.row or one.row else Owed(two.before, two.day, [m for m in two.months if m.month not in again])
+        for two in owed(directory)
+        if not one.row or two.row != one.row
+    ]
     part = directory / f"{OWED}.part"
     part.write_bytes(msgspec.json.encode([*before, one]))
     mark.sync_file(part)
@@ -276,11 +344,11 @@ def fact_of(directory: Path, one: Owed, hall: str) -> JournalErased | None:
     """None where nothing of the hall was erased; a month that was only noted, and then not erased, does not count. One
     that was moved away since counts as it was noted."""
     of = [month for month in one.months if month.halls.get(hall)]
-    gone = [month for month in of if not left(directory / recovery.ARCHIVE / f"journal-{month.month}.db")]
+    gone = [month for month in of if not left(directory / recovery.ARCHIVE / f"journal-{month.month}.db", one.row)]
     count = sum(month.halls[hall] for month in gone)
-    return JournalErased(one.before, count, tuple(month.month for month in gone)) if gone else None
+    return JournalErased(one.before, count, tuple(month.month for month in gone), one.row) if gone else None
 
 
-def left(path: Path) -> bool:
-    """Whether a month is there with short-lived facts in it."""
-    return path.exists() and counted(path).facts > 0
+def left(path: Path, row: int) -> bool:
+    """Whether a month is there with what was to be taken out of it: a row, or short-lived facts."""
+    return path.exists() and (holds(path, row) if row else counted(path).facts > 0)

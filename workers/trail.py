@@ -42,7 +42,7 @@ TOLD: Final[dict[type[Fact], tuple[str, ...]]] = {
     f.DeviceQuarantined: ("device",),
     f.DeviceReadmitted: ("device",),
     f.JournalRestored: ("last",),
-    f.JournalErased: ("before", "facts"),
+    f.JournalErased: ("before", "facts", "row"),
 }
 _KINDS: Final = msgspec.json.encode([KIND_OF[one] for one in TOLD]).decode()
 _ROWS: Final = (
