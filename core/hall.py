@@ -287,12 +287,9 @@ class Hall:
         state.n += 1
         state.at_ms = at_ms
         EVOLVE[type(fact)](state, fact, at_ms)
-        if cause is not None:
-            self._settle(fact, cause)
-
-    def _settle(self, fact: Fact, cause: Fields) -> None:
-        state, (device, boot, seq, body) = self.state, cause
-        make, answer = ANSWERS.get(type(fact)), DONE
+        if cause is None:
+            return
+        (device, boot, seq, body), make, answer = cause, ANSWERS.get(type(fact)), DONE
         if make is not None:
             answer = make(fact)
             if type(answer) is RefusedAnswer and answer.reason in NEVER_SETTLES:
@@ -300,7 +297,7 @@ class Hall:
             if type(fact) is t.TicketTaken and not fact.offline:
                 taker = state.devices.get(device)
                 if taker is not None:
-                    taker.last_take_ms = state.at_ms
+                    taker.last_take_ms = at_ms
                     taker.last_service = state.rules.services[fact.service][0]
         windows = state.windows.get(device)
         if windows is None:
