@@ -19,7 +19,7 @@ LATER_MS = NOW_MS + 60_000
 def facts_of(directory: Path) -> list[tuple[str, int, int]]:
     async def scenario() -> list[tuple[str, int, int]]:
         async with start(directory) as journal:
-            return [(hall, n, row.kind) async for block in journal.replay_all(0) for hall, n, row in block]
+            return [(hall, n, row[1]) async for block in journal.replay_all(0) for hall, n, row in block]
 
     return asyncio.run(scenario())
 

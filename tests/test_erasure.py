@@ -93,7 +93,7 @@ def facts_136(data: Path) -> dict[str, list[object]]:
             found: dict[str, list[object]] = {}
             async for block in journal.replay_all((await journal.start()).after):
                 for hall, _, row in block:
-                    if row.kind == 136:
+                    if row[1] == 136:
                         found.setdefault(hall, []).append(record.decode(*row[1:3], row[6])[0])
             return found
 

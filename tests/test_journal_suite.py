@@ -56,7 +56,7 @@ async def everything(journal: AnyJournal, hall: str, after: int = 0) -> list[tup
 
 
 async def by_seq(journal: AnyJournal, after: int = 0) -> list[tuple[str, int, Row]]:
-    return [item async for block in journal.replay_all(after) for item in block]
+    return [(name, n, Row(*row)) async for block in journal.replay_all(after) for name, n, row in block]
 
 
 def test_c1_replay_gives_equal_bytes_without_a_gap(reopen: Opener) -> None:

@@ -18,14 +18,14 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
-from workers.ports import Row
+from workers.ports import Row, Stored
 
 LONG_FROM: Final = 128  # kinds from here live long: policy, cases, conduct, findings, appeals
 HEAD: Final = struct.Struct("<QQQq")
 SNAPSHOT_HEAD: Final = struct.Struct("<QQQq")
 encode: Final = msgspec.msgpack.Encoder().encode
 
-Item = tuple[str, int, Row]  # hall, n, row
+Item = tuple[str, int, Stored]  # hall, n, row
 
 
 class Head(NamedTuple):
@@ -42,7 +42,7 @@ class Columns(NamedTuple):
 
     halls: list[str]
     ns: list[int]
-    rows: list[Row]
+    rows: list[Stored]
 
 
 class Seal(NamedTuple):

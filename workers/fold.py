@@ -7,7 +7,7 @@ from core.fact import Cause, Fact
 from core.hall import Hall
 from core.state import HallState, restored
 from workers.journal import SqliteJournal
-from workers.ports import JournalDamaged, Row
+from workers.ports import JournalDamaged, Stored
 from workers.views import Touched
 
 
@@ -34,7 +34,7 @@ class _Folding(NamedTuple):
         return cls(hall, state, journal.marks().get(state.hall, 0), journal.views.of(state))
 
 
-def apply(hall: Hall, n: int, row: Row, speaks: bool = False) -> Fact:
+def apply(hall: Hall, n: int, row: Stored, speaks: bool = False) -> Fact:
     """Fold one stored fact and return it; `speaks` also collects what the outside must hear of it."""
     assert n == hall.state.n + 1, f"{hall.state.hall}: fact {n} after {hall.state.n}"
     at_ms, kind, v, device, boot, seq, payload = row
@@ -65,7 +65,7 @@ async def recover(journal: SqliteJournal) -> Folded:
             if n > state.n:
                 fact = apply(hall, n, row, n > mark)
                 if seq > pictured:  # the rows of what came before are written
-                    touched.note(fact, row.at_ms)
+                    touched.note(fact, row[0])
                 facts += 1
     for name, head in journal.heads().items():
         if name in halls and halls[name].state.n != head:

@@ -227,7 +227,7 @@ class SqliteJournal:
             async for block in found:
                 for name, n, row in block:
                     if name == hall and n > after:
-                        yield n, row
+                        yield n, Row(*row)
 
     def replay_all(self, after_seq: int) -> AsyncGenerator[list[Item], None]:
         """Blocks of up to 5,000 (hall, n, row) behind a seq, each batch checked first. JournalDamaged."""

@@ -119,7 +119,7 @@ class MemoryJournal:
         """The facts of one hall, n ascending."""
         for name, n, row in self.stored.items[:]:
             if name == hall and n > after:
-                yield n, row
+                yield n, Row(*row)
 
     async def replay_all(self, after_seq: int) -> AsyncIterator[list[Item]]:
         """Blocks of up to 5,000 (hall, n, row) behind a seq."""

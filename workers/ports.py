@@ -21,7 +21,8 @@ class Row(NamedTuple):
     payload: bytes
 
 
-new_row: Final[Callable[[tuple[int, int, int, str, str, int, bytes]], Row]] = unchecked(Row)
+Stored = tuple[int, int, int, str, str, int, bytes]  # the fields of a `Row`, where a million are read
+new_row: Final[Callable[[Stored], Row]] = unchecked(Row)
 
 
 class Letter(NamedTuple):

@@ -41,7 +41,7 @@ async def rebuild(directory: Path, now_ms: Callable[[], int]) -> int:
                 hall = halls.setdefault(name, Hall(HallState(name)))
                 fact, seq = fold.apply(hall, n, row), seq + 1
                 if seq > begins:
-                    journal.views.of(hall.state).note(fact, row.at_ms)
+                    journal.views.of(hall.state).note(fact, row[0])
             await journal.sweep(flush=True)
         return journal.views.rows
     finally:

@@ -18,7 +18,7 @@ from typing import Any, Final, NamedTuple
 from workers import chain, engine, mark
 from workers.chain import Head, Item, Seal
 from workers.engine import Connection
-from workers.ports import JournalDamaged, Missing, new_row
+from workers.ports import JournalDamaged, Missing
 
 VERSION: Final = 2
 BLOCK: Final = 5000
@@ -337,7 +337,7 @@ class Rows:
         words = self._texts
         try:
             return [
-                (words[hall], n, new_row((at_ms, kind, v, words[device], words[boot], dseq, payload)))
+                (words[hall], n, (at_ms, kind, v, words[device], words[boot], dseq, payload))
                 for _, hall, n, at_ms, kind, v, device, boot, dseq, payload in page
             ]
         except IndexError as error:

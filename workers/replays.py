@@ -42,8 +42,8 @@ async def rows(data: Path) -> AsyncGenerator[tuple[str, int, Row], None]:
         raise Missing(f"no journal in {data}")
     async with aclosing(reading.blocks(data, 0)) as found:
         async for block in found:
-            for item in block:
-                yield item
+            for hall, n, row in block:
+                yield hall, n, Row(*row)
 
 
 async def stored(data: Path) -> dict[tuple[str, int], bytes]:

@@ -17,7 +17,7 @@ import msgspec
 from workers import chain, engine, mark, recovery, rotation
 from workers.chain import Head, Item, snapshot_crc
 from workers.engine import Connection
-from workers.ports import JournalDamaged, Row
+from workers.ports import JournalDamaged
 from workers.recovery import Origin
 
 SNAPSHOT_ROWS: Final = "SELECT hall, hall_seq, seq, fmt, at_ms, crc, data FROM snapshot ORDER BY hall, hall_seq"
@@ -170,7 +170,7 @@ def kept_batches(db: Connection) -> Iterator[list[Item]]:
         name, head = f"batch {first}–{last}", Head(first, last, epoch, at_ms)
         numbered = db.execute(ROWS_OF, (first, last)).fetchall()
         items = [
-            (words[hall], n, Row(at, k, v, words[d], words[b], *rest)) for _, hall, n, at, k, v, d, b, *rest in numbered
+            (words[hall], n, (at, k, v, words[d], words[b], *rest)) for _, hall, n, at, k, v, d, b, *rest in numbered
         ]
         if first != seq + 1:
             raise recovery.damaged(f"{name}: {seq} is the end before it", "table batch")
@@ -196,7 +196,7 @@ def digests(
     """SHA-256 of each class: the stored one where the class was erased, else of the rows."""
     kept = chain.digests(seqs, chain.columns(items))
     gone = [short is not None, long is not None]
-    if any(gone[row.kind >= chain.LONG_FROM] for _, _, row in items):
+    if any(gone[chain.KIND(row) >= chain.LONG_FROM] for _, _, row in items):
         raise recovery.damaged(f"{name}: rows of an erased class are left", "table journal")
     return (short if short is not None else kept[0], long if long is not None else kept[1])
 
