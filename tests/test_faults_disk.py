@@ -56,7 +56,8 @@ async def runs_full_and_goes_on(
             await people.more(40)
             full()
             await fill_the_log(broker, people, served)
-            assert served.logged("journal.retry")[0]["error"] == "SQLITE_FULL"
+            said = served.logged("journal.retry")[0]
+            assert (said["what"], said["level"]) == ("journal full (SQLITE_FULL)", "error") and said["waiting"] > 0
             assert (await blocking(served.get, "/readyz"))[0] == 503
             found = await blocking(served.metrics)
             assert found['jiaohao_ready{check="journal"}'] == 0
@@ -118,7 +119,10 @@ def test_a_journal_that_somebody_has_locked_is_waited_for(iotcore_broker: Runnin
                 await people.more(20)
                 other = sqlite3.connect(journal_of(iotcore_broker.directory), isolation_level=None)
                 other.execute("BEGIN IMMEDIATE")
-                assert (await blocking(served.wait_for, "journal.retry"))["error"] == "SQLITE_BUSY"
+                said = await blocking(served.wait_for, "journal.retry")
+                assert said["what"] == "journal locked by another process (SQLITE_BUSY)"
+                found = await blocking(served.metrics)
+                assert found['jiaohao_journal_retries_total{error="SQLITE_BUSY"}'] >= 1
                 assert (await blocking(served.get, "/healthz"))[0] == 200
                 assert (await blocking(served.get, "/readyz"))[0] == 503
                 other.execute("ROLLBACK")

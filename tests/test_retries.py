@@ -9,7 +9,7 @@ import pytest
 from workers import engine
 from workers.ballast import Ballast
 from workers.engine import Connection, Lane
-from workers.retries import Listener, Retries
+from workers.retries import Listener, Retries, said
 
 Job = Callable[[Connection], None]
 
@@ -111,3 +111,8 @@ def test_closing_gives_a_retry_up(tmp_path: Path) -> None:
             await waiting
 
     assert scenario(tmp_path, act, waits_s=(60.0, 60.0)) == ["SQLITE_BUSY"] and done == []
+
+
+def test_what_is_waited_for_is_said_in_words() -> None:
+    assert said("SQLITE_FULL") == "journal full (SQLITE_FULL)"
+    assert said("SQLITE_BUSY_SNAPSHOT") == "journal locked by another process (SQLITE_BUSY_SNAPSHOT)"

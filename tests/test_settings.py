@@ -216,3 +216,15 @@ def test_a_hall_file_with_somebodys_number_is_refused_without_saying_it(tmp_path
     with pytest.raises(SettingsError) as refused:
         settings.hall_files(str(tmp_path))
     assert number not in str(refused.value) and "h1.toml" in str(refused.value)
+
+
+def test_the_ballast_is_no_smaller_than_what_the_log_may_grow_by(tmp_path: Path) -> None:
+    """Else the batch in hand might not fit when the disk is full."""
+    file = tmp_path / "jiaohao.toml"
+    for ballast, good in ((15, False), (16, True), (0, True)):
+        file.write_text(f"[journal]\nballast_mb = {ballast}\n")
+        if good:
+            assert settings.load(file, {}, {}).journal.ballast_mb == ballast
+        else:
+            with pytest.raises(SettingsError, match="at least checkpoint_wal_mb"):
+                settings.load(file, {}, {})

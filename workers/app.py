@@ -40,6 +40,7 @@ from workers.outbox import MqttOutbox
 from workers.owner import FlockOwner
 from workers.proofs import Proofs, key_of
 from workers.renewal import Renewal, grants, newer
+from workers.retries import said
 from workers.samples import Sources
 from workers.settings import Settings, SettingsError
 from workers.states import States
@@ -339,7 +340,7 @@ class App:
         if not self._held:
             self._held = True
             self.link.hold(True)
-            self.log.error(logs.JOURNAL_RETRY, error=error)
+            self.log.error(logs.JOURNAL_RETRY, error=error, what=said(error), waiting=self.link.depth())
 
     def _recovered(self) -> None:
         self._held = False

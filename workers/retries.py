@@ -17,6 +17,11 @@ FULL: Final = "SQLITE_FULL"
 PASSING: Final = (FULL, "SQLITE_BUSY")
 
 
+def said(error: str) -> str:
+    """In words, what is waited for."""
+    return f"journal {'full' if error.startswith(FULL) else 'locked by another process'} ({error})"
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """Who wants to hear of commits (seconds, facts), of a retry (error name) and of the end of retrying."""

@@ -162,7 +162,12 @@ def load(file: Path | None, environ: Mapping[str, str], overrides: Tree) -> Sett
                 merged[section] = {**merged.get(section, {}), **keys}
     if problems:
         raise SettingsError(problems)
-    return msgspec.convert(merged, Settings, strict=False)
+    found = msgspec.convert(merged, Settings, strict=False)
+    if 0 < found.journal.ballast_mb < found.journal.checkpoint_wal_mb:
+        raise SettingsError(
+            [f"$.journal.ballast_mb: at least checkpoint_wal_mb ({found.journal.checkpoint_wal_mb}), or 0"]
+        )
+    return found
 
 
 def addresses(found: Settings) -> None:
