@@ -34,7 +34,7 @@ from workers.writer import FRAME, INSERT_ROW
 def run(options: Options, rest: list[str]) -> Report:
     """Gates G6 to G10, and what the journal's page promises beside them."""
     pairs = options.pairs or (2 if options.quick else PAIRS)
-    seconds = options.seconds or (0.5 if options.quick else 5.0)
+    seconds = options.seconds or (0.5 if options.quick else 4.0)
     size = 5_000 if options.quick else 100_000
     gates = [*against_raw(size, pairs), *paced_gates(seconds, pairs, quick=options.quick)]
     gates += [*pictured_gates(size, pairs), *size_gates(size)]

@@ -128,7 +128,7 @@ def repeated(
     """Interleaved pairs of whole runs; they double once if one of their `ratios` has too wide a spread."""
     found = interleave(numerator, denominator, pairs, discard=discard)
     if any(one.spread > SPREAD_MAX for one in ratios(found)):
-        found += interleave(numerator, denominator, pairs, discard=discard)
+        found += interleave(numerator, denominator, pairs, discard=False)  # warm by now
     return found
 
 
@@ -144,7 +144,7 @@ def compare(
     raw = interleave(numerator, denominator, pairs)
     ratio = ratio_of(raw)
     if doubling and ratio.spread > spread_max:
-        ratio = ratio_of(raw + interleave(numerator, denominator, pairs))
+        ratio = ratio_of(raw + interleave(numerator, denominator, pairs, discard=False))
     return ratio
 
 

@@ -69,6 +69,14 @@ def test_a_count_that_must_be_0_is_wrong_in_any_run() -> None:
     assert wrong([missed, counted]) and not wrong([missed])
 
 
+def test_whole_runs_double_once_by_any_of_their_ratios() -> None:
+    steps = iter(range(1, 100))
+    calm = [ratio_of([(1.0, 1.0)])]
+    assert len(pairs.repeated(lambda: "a", lambda: "b", 3, lambda _: calm)) == 3
+    wild = pairs.repeated(lambda: float(next(steps)), lambda: 1.0, 3, lambda some: [*calm, ratio_of(some)])
+    assert [above for above, _ in wild] == [2, 3, 4, 5, 6, 7], "only the very first is thrown away"
+
+
 def test_a_gate_holds_misses_is_marginal_or_says_nothing() -> None:
     steady = ratio_of([(2.0, 1.0)] * 7)
     assert gate("g", steady, 2.0).ok is True and gate("g", steady, 2.0).note == "marginal"
