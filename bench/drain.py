@@ -54,7 +54,7 @@ class Bench:
         )
         self.digest = load.digest
         self.causes = {**load.causes, **live.causes}
-        self.before = sum(map(len, live.before))
+        self.live = live.timed_events
         self.files = {
             "held": plan.write(load, place / "held"),
             "before": plan.write(Plan(live.before, [], {}, ""), place / "before"),
@@ -65,7 +65,8 @@ class Bench:
     def ours(self) -> Drained:
         """Sign on, go away, let it gather, come back."""
         with runs.workplace() as place, runs.broker(MOSQUITTO, place, held_max=self._held_max()) as url:
-            setup = Setup(url, str(place / "data"), halls=HALLS + 1, seconds=600, mark=self.held)
+            limit_s = max(600.0, self.held / 2_000)
+            setup = Setup(url, str(place / "data"), halls=HALLS + 1, seconds=limit_s, mark=self.held)
             with runs.dispatcher(setup) as subject:
                 subject.ready()
                 self._send(url, "before")
@@ -75,10 +76,11 @@ class Bench:
             live = Asked(url, str(self.files["live"]), unacked=1, seconds=self.live_s + 60, watch="pictures")
             with runs.generator(live) as keys:
                 keys.ready()
-                with runs.dispatcher(setup) as subject:
+                # It ends when it has everything, however long after the keys have given up waiting.
+                whole = msgspec.structs.replace(setup, count=self.held + self.live)
+                with runs.dispatcher(whole) as subject:
                     keys.tell("0")
                     pressed = runs.generated(keys)
-                    subject.tell("stop")
                     done = runs.done(subject)
             self.wrong += runs.examine(place / "data", self.causes, done.digests)
         found = self._drained(done, pressed)
