@@ -38,7 +38,7 @@ def apply(hall: Hall, n: int, row: Stored, speaks: bool = False) -> Fact:
     """Fold one stored fact and return it; `speaks` also collects what the outside must hear of it."""
     assert n == hall.state.n + 1, f"{hall.state.hall}: fact {n} after {hall.state.n}"
     at_ms, kind, v, device, boot, seq, payload = row
-    fact, body, _ = record.decode(kind, v, payload)
+    fact, body, _ = record.READERS[kind, v](payload)
     hall.evolve(fact, at_ms, (device, boot, seq, body) if device else None)
     if speaks:
         hall.react(fact, Cause(device, boot, seq, body) if device else None)
@@ -55,18 +55,20 @@ async def recover(journal: SqliteJournal) -> Folded:
     folds = {name: _Folding.of(hall, journal) for name, hall in halls.items()}
     seq, pictured, facts = start.after, journal.views.proj_seq, 0
     async for block in journal.replay_all(start.after):
-        for name, n, row in block:
-            seq += 1
-            one = folds.get(name)
-            if one is None:
-                hall = halls[name] = Hall(HallState(name))
-                one = folds[name] = _Folding.of(hall, journal)
-            hall, state, mark, touched = one
+        last = ""
+        for at, (name, n, row) in enumerate(block, seq + 1):
+            if name != last:
+                one = folds.get(name)
+                if one is None:
+                    halls[name] = Hall(HallState(name))
+                    one = folds[name] = _Folding.of(halls[name], journal)
+                last, (hall, state, mark, touched) = name, one
             if n > state.n:
                 fact = apply(hall, n, row, n > mark)
-                if seq > pictured:  # the rows of what came before are written
+                if at > pictured:  # the rows of what came before are written
                     touched.note(fact, row[0])
                 facts += 1
+        seq += len(block)
     for name, head in journal.heads().items():
         if name in halls and halls[name].state.n != head:
             raise JournalDamaged(f"hall {name} ends at {halls[name].state.n}, the journal at {head}")
