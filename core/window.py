@@ -58,7 +58,7 @@ SEEN: Final = SeenAnswer()
 
 
 class Window(Struct, array_like=True):
-    """The numbers of one boot. `answers`: seq -> (CRC of the body, first answer), the last 64 in order of settling."""
+    """The numbers of one boot. `answers`: seq -> (CRC of the body, first answer), 64 of them."""
 
     floor: int = 0
     above: list[int] = []
@@ -89,8 +89,8 @@ class Window(Struct, array_like=True):
             return 0
         else:
             given_up = self._see(seq)
-        if len(answers) >= ANSWERS:
-            del answers[next(iter(answers))]
+        if len(answers) >= ANSWERS and answers.pop(seq - ANSWERS, None) is None:
+            del answers[next(iter(answers))]  # out of order: the one settled first
         answers[seq] = (body, answer)
         return given_up
 
