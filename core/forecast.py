@@ -65,8 +65,7 @@ def note_arrival(state: HallState, ticket: Ticket, at_ms: int) -> None:
 def note_call(state: HallState, ticket: Ticket, fact: TicketCalled) -> None:
     """A ticket was called for the first time: the estimate learns how it came out."""
     view = state.pool.view_of(state.counters[fact.counter].profile)
-    told = (ticket.told_p50_ms or None, ticket.told_p90_ms or None)
-    model_of(state, view).note_call(fact.waited_ms, *told, ticket.ahead_told)
+    model_of(state, view).note_call(fact.waited_ms, ticket.told_p50_ms, ticket.told_p90_ms, ticket.ahead_told)
 
 
 def note_skills(state: HallState, before: int, after: int) -> None:
@@ -82,4 +81,4 @@ def note_skills(state: HallState, before: int, after: int) -> None:
 def note_completion(state: HallState, counter: Counter, at_ms: int) -> None:
     """A counter is free again."""
     view = state.pool.view_of(counter.profile)
-    model_of(state, view).note_completion(at_ms, state.pool.length(view) > 0)
+    model_of(state, view).note_completion(at_ms, state.pool.anybody(view))

@@ -69,10 +69,9 @@ def seat(state: HallState, counter: Counter, ticket: Ticket, call: int, at_ms: i
     ticket.counter, ticket.call, ticket.called_ms, ticket.recalls = counter.counter, call, at_ms, 0
     ticket.last_recall_ms = at_ms
     ticket.calls += 1
-    ticket.until_ms = 0
     timeout_s = state.policy.calling.arrive_timeout_s
+    ticket.until_ms = at_ms + timeout_s * 1000 if timeout_s else 0
     if timeout_s:
-        ticket.until_ms = at_ms + timeout_s * 1000
         state.deadlines.add(ticket.until_ms, Due.NO_ARRIVAL, ticket.ticket)
     state.calls[call] = ticket.ticket
     state.next_call = call + 1

@@ -222,6 +222,10 @@ class Views:
         """How many wait in a view."""
         return sum(map(len, self._views[view].lanes))
 
+    def anybody(self, view: int) -> bool:
+        """Whether somebody waits in a view."""
+        return any(self._views[view].lanes)
+
     def service_view(self, service: int) -> int:
         """The view of this service alone: for the printed number and the order of re-entry."""
         return self._service_views[service]

@@ -103,8 +103,8 @@ class WaitModel(msgspec.Struct):
         self.completions.note(at_ms, self.somebody_waits)
         self.somebody_waits = anybody_waiting
 
-    def note_call(self, waited_ms: int, told_p50_ms: int | None, told_p90_ms: int | None, ahead: int) -> None:
-        """The first call of a ticket that had been told these (None: nothing) with `ahead` before it."""
+    def note_call(self, waited_ms: int, told_p50_ms: int, told_p90_ms: int, ahead: int) -> None:
+        """The first call of a ticket that had been told these (0: nothing) with `ahead` before it."""
         self.last_wait_ms = waited_ms
         if not told_p50_ms or not told_p90_ms:
             return

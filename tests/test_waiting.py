@@ -75,7 +75,7 @@ class Day:
         assert serial is not None
         came, _, seen = self.came.pop(serial)
         told = seen.told if seen else None
-        p50, p90 = (told.p50_ms, told.p90_ms) if told else (None, None)
+        p50, p90 = (told.p50_ms, told.p90_ms) if told else (0, 0)
         self.model.note_call(t - came, p50, p90, seen.ahead if seen else 0)
         if seen:
             self.seen.append(seen._replace(waited=t - came))
@@ -206,7 +206,7 @@ def test_a_young_pool_says_what_the_last_one_waited_and_an_unknown_one_nothing()
     model = a_model()
     assert model.estimate(3, 0, False) is None
     assert model.estimate(3, 0, True) == Estimate(0, 0, 0, "free")
-    model.note_call(5 * MIN, None, None, 3)
+    model.note_call(5 * MIN, 0, 0, 3)
     assert model.estimate(3, 0, False) == Estimate(5 * MIN, 8 * MIN, 5 * MIN, "last")
     for at_ms in range(0, 12 * MIN, MIN):
         model.note_completion(at_ms, True)
