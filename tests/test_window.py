@@ -61,6 +61,14 @@ def test_of_one_command_the_last_telling_answer_stands() -> None:
     assert window.judge(1, 7) == CALL
 
 
+def test_out_of_order_the_answer_64_numbers_back_goes_or_the_one_settled_first() -> None:
+    window = settled(*range(1, ANSWERS - 1), ANSWERS, ANSWERS - 1)  # 64 came before 63
+    window.settle(2 * ANSWERS, 7, DONE)
+    assert ANSWERS not in window.answers and ANSWERS - 1 in window.answers
+    window.settle(5 * ANSWERS, 7, DONE)  # nothing stands 64 numbers back
+    assert 1 not in window.answers and len(window.answers) == ANSWERS
+
+
 def test_only_the_last_64_answers_are_kept() -> None:
     window = settled(*range(1, ANSWERS + 2))
     assert window.judge(1, 7) == SEEN
