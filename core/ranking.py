@@ -317,7 +317,13 @@ class RankingPool(Views):
             pool._profiles[profile].holders += 1
         pool._next_view, pool._next_profile = table.next_view, table.next_profile
         for serial, service, klass, t_eff in tickets:
-            pool.add(serial, service, klass, t_eff)
+            key, feed = (t_eff << SERIAL_BITS) | serial, pool._feeds[service][klass]
+            pool._tickets[serial] = (key, klass, service, feed)
+            for lane in feed:
+                lane.append(key)
+        for seen in pool._views.values():
+            for lane in seen.lanes:
+                lane.sort()
         pool._version = table.version
         return pool
 

@@ -352,13 +352,16 @@ def restored(data: bytes) -> HallState:
     if state.policy is not None:
         state.rules = compiled(state.policy, state.services)
         rules = [class_rule(part) for part in state.policy.classes]
-        waiting = [t for t in state.tickets.values() if t.state is State.WAITING and t.eligible]
         assert state.ranking is not None, "a snapshot with a policy has its ranking table"
         first, start_ms = state.first_ticket - 1, state.day_start_ms  # as `serial` and `t` have it
-        ranked = [(one.ticket - first, one.service, one.cls, one.t_eff_ms - start_ms) for one in waiting]
+        ranked = [
+            (one.ticket - first, one.service, one.cls, one.t_eff_ms - start_ms)
+            for one in state.tickets.values()
+            if one.eligible and one.state is State.WAITING
+        ]
         state.pool = RankingPool.rebuilt(rules, state.ranking, ranked)
         state.pool.restore_rings(state.rings)
-        state.queued = dict(Count(one.service for one in waiting))
+        state.queued = dict(Count(service for _, service, _, _ in ranked))
     state.deadlines = Deadlines(_deadlines(state))
     return state
 
@@ -380,7 +383,8 @@ def _deadlines(state: HallState) -> list[Entry]:
     """Every deadline that holds, from the tables."""
     tickets = [one for one in state.tickets.values() if one.eligible_ms or one.until_ms]  # most wait for nothing else
     entries = [(_due_of(one, what), what, one.ticket) for one in tickets for what in (Due.ELIGIBLE, *UNTIL.values())]
-    entries += [(e.due_ms, Due.EVALUATION_OVER, e.call) for e in state.evaluations.values()]
+    opened = [one for one in state.evaluations.values() if one.state is EvaluationState.OPENED]
+    entries += [(one.due_ms, Due.EVALUATION_OVER, one.call) for one in opened]
     entries += [(c.due_of(stage), due, c.case) for c in state.cases.values() for stage, due in STAGE_DUE.items()]
     entries += [(b.lapse_ms, Due.BOOKING_LAPSE, b.booking) for b in state.bookings.values()]
     if state.policy is not None:
