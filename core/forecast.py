@@ -58,8 +58,11 @@ def model_of(state: HallState, view: int) -> WaitModel:
 def note_arrival(state: HallState, ticket: Ticket, at_ms: int) -> None:
     """A ticket joined every pool that serves it."""
     for view in state.open_views(ticket.service):
-        model = state.waits.get(view)
-        (model_of(state, view) if model is None else model).note_arrival(at_ms, ticket.cls)
+        model = state.waits.get(view) or model_of(state, view)
+        if ticket.cls < len(model.arrivals):
+            model.arrivals[ticket.cls].note(at_ms)  # as nearly always, without a call in between
+        else:
+            model.note_arrival(at_ms, ticket.cls)
 
 
 def note_call(state: HallState, ticket: Ticket, fact: TicketCalled) -> None:

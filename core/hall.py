@@ -226,6 +226,9 @@ ANSWERS: Final[dict[type[Fact], Reply]] = {
 }
 """What the device hears of a fact; of all others: done."""
 
+FOLDS: Final = {kind: (rule, ANSWERS.get(kind)) for kind, rule in EVOLVE.items()}
+"""Both of a fact in one look-up."""
+
 assert DECIDE.keys() | {c.Tick} == set(c.COMMANDS), "every command has its rule; Tick has `due`"
 assert EVOLVE.keys() == set(f.KIND_OF), "every fact has its fold"
 assert REACT.keys() <= EVOLVE.keys()
@@ -286,10 +289,11 @@ class Hall:
         state = self.state
         state.n += 1
         state.at_ms = at_ms
-        EVOLVE[type(fact)](state, fact, at_ms)
+        rule, make = FOLDS[type(fact)]
+        rule(state, fact, at_ms)
         if cause is None:
             return
-        (device, boot, seq, body), make, answer = cause, ANSWERS.get(type(fact)), DONE
+        (device, boot, seq, body), answer = cause, DONE
         if make is not None:
             answer = make(fact)
             if type(answer) is RefusedAnswer and answer.reason in NEVER_SETTLES:
