@@ -23,6 +23,7 @@ from workers.ports import Part
 from workers.rebuild import rebuild
 from workers.verify import verify
 from workers.views import Touched, Views
+from workers.writer import Words
 
 SMALL = Options(presize=0, mark_every_s=3600, retry_s=(0.0, 0.0), busy_ms=10)
 
@@ -147,6 +148,27 @@ def test_a_sweep_adds_at_most_so_many_rows_to_a_batch_and_ends_with_the_watermar
         assert max(count for count, _ in written) <= 3 and len(written) > 1
         assert [mark for _, mark in written[:-1]] == [0] * (len(written) - 1)
         assert last < written[-1][1] <= last + 1, "the seq at its start"
+        await journal.close()
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize(("facts", "most"), [(1, 2), (3, 3), (9, 4), (0, 4)])
+def test_a_small_batch_carries_a_small_part_of_the_sweep(
+    facts: int, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A press waits for its whole batch; without facts nobody waits."""
+    monkeypatch.setattr(views, "ROWS_MIN", 2)
+    monkeypatch.setattr(views, "ROWS_MAX", 4)
+    driven = a_morning()
+
+    async def scenario() -> None:
+        clock = Clock()
+        journal = await opened_journal(tmp_path, clock)
+        await played(journal, driven)
+        clock.at = views.SWEEP_S
+        swept, _ = journal.views.take(Words([""]), journal.last, facts)
+        assert sum(len(found) for sql, found in swept if sql in (views.TICKET, views.DEVICE)) == most
         await journal.close()
 
     asyncio.run(scenario())

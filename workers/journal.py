@@ -168,7 +168,7 @@ class SqliteJournal:
         head = Head(self._last + 1, self._last + len(numbers), self.epoch, self._now_ms())
         letters = tuple(letter for part in parts for letter in part.letters)
         notes = tuple((ref, ids[part.hall], at_ms, text) for part in parts for ref, at_ms, text in part.notes)
-        pictures, watermark = self.views.take(ids, head.last, now=flush)
+        pictures, watermark = self.views.take(ids, head.last, len(numbers), now=flush)
         if watermark:
             meta.append(("proj_seq", watermark))
         words = tuple(ids.fresh)

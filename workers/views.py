@@ -23,6 +23,7 @@ from workers.clock import monotonic_s
 
 SWEEP_S: Final = 0.5
 ROWS_MAX: Final = 250  # a batch; 2,000 would hold the loop 8 ms
+ROWS_MIN: Final = 32  # beside few facts: a press waits for its whole batch, and 250 rows take 3 ms
 FLUSH: Final = 4  # times as many where nothing else is waiting: before a snapshot, at the end
 HALL_SHIFT: Final = 40
 TICKET: Final = (
@@ -210,12 +211,13 @@ class Views:
         """Facts behind the watermark; 0 when no row is out of date."""
         return last - self.proj_seq if self.behind else 0
 
-    def take(self, words: Words, last: int, *, now: bool = False) -> tuple[Statements, int]:
-        """Rows for a batch that ends at `last`, and the watermark it sets (0: none). `now`: not when it is time."""
+    def take(self, words: Words, last: int, facts: int = 0, *, now: bool = False) -> tuple[Statements, int]:
+        """Rows for a batch that ends at `last`, and the watermark it sets (0: none). `facts`: how many it holds, and
+        about so many rows of the sweep come with them. `now`: not when it is time."""
         if not self.sweeping and (now or self.due()):
             self._begin(last)
         found = self._with_facts(words, last)
-        room = ROWS_MAX * (FLUSH if now else 1)
+        room = ROWS_MAX * FLUSH if now else min(ROWS_MAX, max(ROWS_MIN, facts or ROWS_MAX))
         for sql, queue, row in ((TICKET, self._tickets, ticket_row), (DEVICE, self._devices, device_row)):
             some: Rows = []
             while queue and len(some) < room:
