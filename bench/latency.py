@@ -26,7 +26,7 @@ GATED: Final = 2_000
 SAMPLES: Final = 10_000  # that a p99 needs; below, no number
 SHARES: Final = (0.5, 0.9, 0.99, 0.999)
 LATE_MS, LATE_SHARE = 2.0, 0.2
-PAIRS: Final = {500: 1, 2_000: 4}
+PAIRS: Final = {500: 1, 2_000: 7}
 
 
 def quantile_ms(latency_us: list[int], share: float) -> float:
