@@ -72,7 +72,7 @@ def broker(kind: str, directory: Path, *, held_max: int = 0, spent: list[float] 
     Its CPU seconds are added to `spent` at the end.
     """
     port = free_port()
-    command, text = [sys.executable, "-m", "workers.broker"], iotcore_toml(free_port(), port) + "\0"
+    command, text = [sys.executable, "-m", "workers.broker"], iotcore_toml(free_port(port), port) + "\0"
     if kind == MOSQUITTO:
         binary = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
         if binary is None:

@@ -24,7 +24,8 @@ class Absent(Exception):
 @contextlib.asynccontextmanager
 async def broker(kind: str) -> AsyncIterator[int]:
     """A broker of this machine, on a port of the loopback: `embedded` or `mosquitto`. Absent: it is not here."""
-    port, port_v5 = free_port(), free_port()
+    port = free_port()
+    port_v5 = free_port(port)
     with tempfile.TemporaryDirectory() as directory:
         command = [sys.executable, "-m", "workers.broker", str(port), str(port_v5)]
         if kind == "mosquitto":
@@ -67,8 +68,10 @@ async def _listening(process: asyncio.subprocess.Process, port: int) -> None:
     raise Absent(f"the broker does not listen; exit code {process.returncode}")
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody has now."""
-    with socket.socket() as one:
-        one.bind((LOOPBACK, 0))
-        return int(one.getsockname()[1])
+def free_port(but: int = 0) -> int:
+    """A port of the loopback that nobody has now, another than `but`."""
+    with socket.socket() as one, socket.socket() as two:
+        for held in (one, two):
+            held.bind((LOOPBACK, 0))
+        ports = [int(held.getsockname()[1]) for held in (one, two)]
+    return next(port for port in ports if port != but)

@@ -23,7 +23,7 @@ class RunningBroker:
         self.kind = kind
         self.directory = directory
         self.port = free_port()
-        self.port_v5 = free_port() if kind == "iotcore" else self.port
+        self.port_v5 = free_port(self.port) if kind == "iotcore" else self.port
         self.url = f"mqtt://{LOOPBACK}:{self.port_v5}"
         self.receive_max = IOTCORE_RECEIVE_MAX if kind == "iotcore" else 1000
         self.process: subprocess.Popen[bytes] | None = None

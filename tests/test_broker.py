@@ -108,7 +108,7 @@ def shipped(directory: Path, ports: tuple[int, int], acl: str) -> Path:
 @pytest.mark.broker
 @pytest.mark.parametrize("allowed", [True, False])
 def test_the_shipped_file_with_tls_password_and_acl(tmp_path: Path, allowed: bool) -> None:
-    ports = (free_port(), free_port())
+    ports = (first := free_port(), free_port(first))
     acl = CORE_ACL if allowed else re.sub(r"topic .*/event\n", "", CORE_ACL)
     if MOSQUITTO is None:
         run_mosquitto(tmp_path)  # skips, or fails

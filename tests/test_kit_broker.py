@@ -1,10 +1,15 @@
 """devices/kit_broker.py: a broker that is there, or said to be absent. test_scripted_core.py uses both kinds."""
 
 import asyncio
+import contextlib
+import itertools
+from types import ModuleType
 
 import pytest
 
-from devices.kit_broker import Absent, broker, free_port
+from devices import kit_broker
+from devices.kit_broker import Absent, broker
+from workers import broker as broker_of_the_core
 
 
 def test_a_broker_that_is_not_here_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -15,4 +20,23 @@ def test_a_broker_that_is_not_here_is_absent(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(Absent, match="mosquitto is not installed"):
         asyncio.run(scenario())
-    assert free_port() != free_port()
+
+
+@pytest.mark.parametrize("module", [broker_of_the_core, kit_broker])
+def test_a_second_port_is_another_one(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A port that nobody listens on yet is free still, and may be found again."""
+    found = itertools.count(40_000)
+
+    class Held(contextlib.AbstractContextManager["Held"]):
+        def __init__(self) -> None:
+            self.port = next(found)
+
+        def __exit__(self, *_: object) -> None: ...
+
+        def bind(self, _: object) -> None: ...
+
+        def getsockname(self) -> tuple[str, int]:
+            return "127.0.0.1", self.port
+
+    monkeypatch.setattr(module.socket, "socket", Held)
+    assert (module.free_port(40_000), module.free_port(40_005)) == (40_001, 40_002)

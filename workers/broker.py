@@ -83,11 +83,14 @@ def mosquitto_conf(port: int | None = None, directory: str = "") -> str:
     return f"listener {port} {LOOPBACK}\nallow_anonymous true\npersistence_location {directory}/" + MOSQUITTO_TUNING
 
 
-def free_port() -> int:
-    """A port of the loopback that nobody has now; whoever binds it first, keeps it."""
-    with socket.socket() as one:
-        one.bind((LOOPBACK, 0))
-        return int(one.getsockname()[1])
+def free_port(but: int = 0) -> int:
+    """A port of the loopback that nobody has now; whoever binds it first, keeps it. Another than `but`, which may be
+    free still: one broker that shall listen twice would listen once, and close whoever speaks the other version."""
+    with socket.socket() as one, socket.socket() as two:
+        for held in (one, two):
+            held.bind((LOOPBACK, 0))
+        ports = [int(held.getsockname()[1]) for held in (one, two)]
+    return next(port for port in ports if port != but)
 
 
 def iotcore_toml(port: int, port_v5: int) -> str:
@@ -102,7 +105,7 @@ class EmbeddedBroker:
 
     def __init__(self, port: int = 0, port_v5: int = 0) -> None:
         self.port = port or free_port()
-        self.port_v5 = port_v5 or free_port()
+        self.port_v5 = port_v5 or free_port(self.port)
         self.url = f"mqtt://{LOOPBACK}:{self.port}"
         self.url_v5 = f"mqtt://{LOOPBACK}:{self.port_v5}"
         self._process: asyncio.subprocess.Process | None = None
