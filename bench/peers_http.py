@@ -25,8 +25,9 @@ from bench.runs import IOTCORE, Wrong
 from bench.rush import hall_policy
 from core import policy
 from core.policy import DevicePart, Policy
+from devices.kit_broker import free_port
 from workers import engine
-from workers.broker import LOOPBACK, free_port
+from workers.broker import LOOPBACK
 from workers.web.access import new_token
 
 HALL: Final = "h1"

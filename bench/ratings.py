@@ -34,7 +34,8 @@ from core import policy, record
 from core.fact import Fact
 from core.state import HallState
 from core.why import Why
-from workers.broker import LOOPBACK, free_port
+from devices.kit_broker import free_port
+from workers.broker import LOOPBACK
 from workers.clock import utc_ms
 from workers.journal import SqliteJournal
 from workers.ports import Part, Row

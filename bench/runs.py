@@ -30,9 +30,10 @@ from bench.product import Done
 from core import policy
 from core.hall import Hall
 from core.state import HallState
+from devices.kit_broker import free_port
 from devices.tally import Audit
 from workers import fold, replays
-from workers.broker import IOTCORE_RECEIVE_MAX, LOOPBACK, free_port, iotcore_toml, mosquitto_conf
+from workers.broker import IOTCORE_RECEIVE_MAX, LOOPBACK, iotcore_toml, mosquitto_conf
 
 Process = subprocess.Popen[str]
 MOSQUITTO, IOTCORE = BROKERS = ("mosquitto", "iotcore")

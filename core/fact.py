@@ -28,7 +28,8 @@ class Cause(NamedTuple):
     body: int
 
 
-new_cause: Final[Callable[[tuple[str, str, int, int]], Cause]] = unchecked(Cause)
+CauseFields = tuple[str, str, int, int]  # all that replay needs of a cause
+new_cause: Final[Callable[[CauseFields], Cause]] = unchecked(Cause)
 
 
 class Fact(Struct, frozen=True, array_like=True, gc=False):

@@ -31,7 +31,7 @@ from core import (
 )
 from core.device import DeviceState
 from core.effects import Effects
-from core.fact import Cause, Fact
+from core.fact import Cause, CauseFields, Fact
 from core.refusals import NEVER_SETTLES, Refusal
 from core.rules_effects import REACT
 from core.rules_seats import Decision
@@ -215,7 +215,6 @@ def _refused(fact: f.Refused | f.EvaluationRejected) -> Answer:
     return RefusedAnswer(fact.reason)
 
 
-Fields = tuple[str, str, int, int]  # of a `Cause`, which replay does not need to make
 Reply = Callable[..., Answer]  # type: ignore[explicit-any]  # as Decide
 ANSWERS: Final[dict[type[Fact], Reply]] = {
     t.TicketTaken: _ticket,
@@ -284,7 +283,7 @@ class Hall:
             return None
         return max(due_ms, self.state.at_ms), rules_day.due_facts(self.state, at_ms)
 
-    def evolve(self, fact: Fact, at_ms: int, cause: Fields | None = None) -> None:
+    def evolve(self, fact: Fact, at_ms: int, cause: CauseFields | None = None) -> None:
         """Fold one fact: the only way the state changes. The window of the device learns from its cause."""
         state = self.state
         state.n += 1

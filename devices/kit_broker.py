@@ -69,7 +69,8 @@ async def _listening(process: asyncio.subprocess.Process, port: int) -> None:
 
 
 def free_port(but: int = 0) -> int:
-    """A port of the loopback that nobody has now, another than `but`."""
+    """A port of the loopback that nobody has now; whoever binds it first, keeps it. Another than `but`, which may be
+    free still: one broker that shall listen twice would listen once, and close whoever speaks the other version."""
     with socket.socket() as one, socket.socket() as two:
         for held in (one, two):
             held.bind((LOOPBACK, 0))

@@ -11,7 +11,8 @@ from pathlib import Path
 
 import pytest
 
-from workers.broker import IOTCORE_RECEIVE_MAX, LOOPBACK, free_port, iotcore_toml, mosquitto_conf
+from devices.kit_broker import free_port
+from workers.broker import IOTCORE_RECEIVE_MAX, LOOPBACK, iotcore_toml, mosquitto_conf
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
 

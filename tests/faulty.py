@@ -20,8 +20,9 @@ from typing import Self
 
 import pytest
 
+from devices.kit_broker import free_port
 from tests.brokers import wait_for_port
-from workers.broker import LOOPBACK, free_port
+from workers.broker import LOOPBACK
 
 SHIM = r"""
 #define _GNU_SOURCE

@@ -18,8 +18,9 @@ import pytest
 from paho.mqtt.enums import CallbackAPIVersion
 
 from devices import access
+from devices.kit_broker import free_port
 from tests.brokers import run_mosquitto, wait_for_port
-from workers.broker import LOOPBACK, free_port
+from workers.broker import LOOPBACK
 
 LEAVES = ("event", "state", "ack", "command", "screen")
 OWN_WRITES, OWN_READS = ("event", "state"), ("ack", "command", "screen")

@@ -9,9 +9,10 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from devices.kit_broker import free_port
 from tests.brokers import MOSQUITTO, run_mosquitto, wait_for_port
 from tests.scripted import ObservedLink, play, running, until
-from workers.broker import EmbeddedBroker, free_port, mosquitto_conf
+from workers.broker import EmbeddedBroker, mosquitto_conf
 from workers.link_states import State
 from workers.ports import Missing
 

@@ -13,10 +13,11 @@ from core.commands import TakeTicket
 from devices import access
 from devices.client import Device
 from devices.flight import Timing
+from devices.kit_broker import free_port
 from tests.brokers import run_mosquitto, wait_for_port
 from tests.halls import POLICY
 from tests.processes import Served, run_cli, write_halls
-from workers.broker import LOOPBACK, free_port, mosquitto_conf
+from workers.broker import LOOPBACK, mosquitto_conf
 
 
 @pytest.fixture

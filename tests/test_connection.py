@@ -7,8 +7,8 @@ import ssl
 import mqtt5
 import pytest
 
+from devices.kit_broker import free_port
 from tests.scripted import ObservedLink, ScriptedBroker, play, running, session, until
-from workers.broker import free_port
 from workers.link_states import Event, State
 
 

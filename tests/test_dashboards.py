@@ -20,11 +20,11 @@ import pytest
 from core.policy import Policy, ZonePart
 from deploy.grafana import build, preview
 from devices import people
+from devices.kit_broker import free_port
 from devices.simulator import Simulator, example_policy
 from tests.brokers import RunningBroker
 from tests.processes import Served
 from tests.test_alerts import PROMETHEUS, RECORDED, STORED, names_of, tool
-from workers.broker import free_port
 from workers.demonstration import _clock
 
 BOARDS = {board.uid: json.loads(build.built(board)) for board in build.BOARDS}

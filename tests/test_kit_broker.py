@@ -3,13 +3,11 @@
 import asyncio
 import contextlib
 import itertools
-from types import ModuleType
 
 import pytest
 
 from devices import kit_broker
 from devices.kit_broker import Absent, broker
-from workers import broker as broker_of_the_core
 
 
 def test_a_broker_that_is_not_here_is_absent(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -22,8 +20,7 @@ def test_a_broker_that_is_not_here_is_absent(monkeypatch: pytest.MonkeyPatch) ->
         asyncio.run(scenario())
 
 
-@pytest.mark.parametrize("module", [broker_of_the_core, kit_broker])
-def test_a_second_port_is_another_one(module: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_second_port_is_another_one(monkeypatch: pytest.MonkeyPatch) -> None:
     """A port that nobody listens on yet is free still, and may be found again."""
     found = itertools.count(40_000)
 
@@ -38,5 +35,5 @@ def test_a_second_port_is_another_one(module: ModuleType, monkeypatch: pytest.Mo
         def getsockname(self) -> tuple[str, int]:
             return "127.0.0.1", self.port
 
-    monkeypatch.setattr(module.socket, "socket", Held)
-    assert (module.free_port(40_000), module.free_port(40_005)) == (40_001, 40_002)
+    monkeypatch.setattr(kit_broker.socket, "socket", Held)
+    assert (kit_broker.free_port(40_000), kit_broker.free_port(40_005)) == (40_001, 40_002)

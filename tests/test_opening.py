@@ -1,12 +1,11 @@
 """workers/opening.py: the log is sized before the first append, the lock is given back when a start is refused."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
+from tests.test_journal_suite import opened
 from workers import engine, mark, opening, owner, recovery
 from workers.journal import SqliteJournal
 from workers.opening import Options
@@ -18,15 +17,6 @@ SMALL = Options(presize=0, mark_every_s=3600)
 
 def rows(first: int, count: int) -> list[Row]:
     return [Row(NOW_MS, 5, 1, f"kiosk-{n % 3}", "boot", n, f"fact {n}".encode()) for n in range(first, first + count)]
-
-
-@asynccontextmanager
-async def opened(directory: Path, options: Options = SMALL) -> AsyncIterator[SqliteJournal]:
-    journal = await SqliteJournal.open(directory, now_ms=lambda: NOW_MS, options=options)
-    try:
-        yield journal
-    finally:
-        await journal.close()
 
 
 def test_a_presized_log_is_there_before_the_first_append(tmp_path: Path) -> None:
@@ -68,7 +58,7 @@ def test_an_empty_log_is_sized_again_only_when_it_is_short(tmp_path: Path) -> No
 
 def test_the_mark_is_there_before_the_first_append(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             assert mark.slots(tmp_path / mark.NAME) == [mark.Mark(journal.epoch, 0, bytes(8))] * 2
 
     asyncio.run(scenario())

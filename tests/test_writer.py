@@ -1,16 +1,14 @@
 """workers/writer.py: other writers are fenced, a batch is whole or absent, words, letters, snapshots, checkpoints."""
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tests.test_journal_suite import opened
 from workers import engine
 from workers.chain import START, Head, columns
-from workers.journal import SqliteJournal
 from workers.opening import Options
 from workers.ports import Fenced, Letter, Part, Row
 from workers.verify import verify
@@ -24,18 +22,9 @@ def rows(first: int, count: int) -> list[Row]:
     return [Row(NOW_MS, 5, 1, f"kiosk-{n % 3}", "boot", n, f"fact {n}".encode()) for n in range(first, first + count)]
 
 
-@asynccontextmanager
-async def opened(directory: Path, options: Options = SMALL) -> AsyncIterator[SqliteJournal]:
-    journal = await SqliteJournal.open(directory, now_ms=lambda: NOW_MS, options=options)
-    try:
-        yield journal
-    finally:
-        await journal.close()
-
-
 def test_another_epoch_in_the_file_fences_every_part(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             await journal.append([Part("a", 0, rows(0, 2))])
             other = engine.connect(journal.path, isolation_level=None)
             other.execute("UPDATE meta SET v = v + 1 WHERE k = 'epoch'")
@@ -57,7 +46,7 @@ def test_another_epoch_in_the_file_fences_every_part(tmp_path: Path) -> None:
 @pytest.mark.parametrize("count", [1, 49, 50, 51, 100, 149])
 def test_as_many_rows_are_stored_as_a_batch_has_in_their_order(tmp_path: Path, count: int) -> None:
     async def scenario() -> None:
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             await journal.append([Part("a", 0, rows(0, count))])
             assert [row async for _, row in journal.replay("a")] == rows(0, count)
         assert verify(tmp_path) == []
@@ -67,7 +56,7 @@ def test_as_many_rows_are_stored_as_a_batch_has_in_their_order(tmp_path: Path, c
 
 def test_a_taken_seq_fences(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             await journal.append([Part("a", 0, rows(0, 2))])
             other = engine.connect(journal.path, isolation_level=None)
             other.execute("INSERT INTO journal VALUES(3, 1, 3, 0, 1, 1, 0, 0, 0, x'')")
@@ -107,7 +96,7 @@ class Stopping:
 @pytest.mark.parametrize("statement", range(9))
 def test_c4_an_error_at_any_statement_leaves_nothing_of_the_batch(tmp_path: Path, statement: int) -> None:
     async def scenario() -> Path:
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             await journal.append([Part("a", 0, rows(0, 2))])
             return journal.path
 
@@ -129,7 +118,7 @@ def test_letters_are_kept_with_their_batch_and_the_oldest_go(tmp_path: Path, mon
     monkeypatch.setattr("workers.writer.LETTERS_KEPT", 5)
 
     async def scenario() -> list[tuple[str, int]]:
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             for n in range(9):
                 letter = Letter(NOW_MS, f"jh/v1/a/d/{n}", "syntax", b"digest", b"\xff")
                 await journal.append([Part("a", n // 2, rows(n // 2, n % 2), [letter])])
@@ -140,12 +129,12 @@ def test_letters_are_kept_with_their_batch_and_the_oldest_go(tmp_path: Path, mon
 
 def test_words_are_dense_and_stored_once(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             await journal.append([Part("a", 0, rows(0, 6))])
             with pytest.raises(Fenced):
                 await journal.append([Part("a", 0, [rows(1, 1)[0]._replace(device="unseen")])])
             await journal.append([Part("a", 6, rows(6, 6)), Part("b", 0, rows(0, 1))])
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             stored = await journal._lane.run(lambda db: db.execute("SELECT id, text FROM word").fetchall())
             assert stored == list(enumerate(["a", "kiosk-0", "kiosk-1", "kiosk-2", "boot", "b"], 1))
             assert Words(["", *(text for _, text in stored)])["b"] == 6
@@ -155,12 +144,12 @@ def test_words_are_dense_and_stored_once(tmp_path: Path) -> None:
 
 def test_a_snapshot_brings_the_words_it_needs_once(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             await journal.save("new", 0, b"nothing yet")
             await journal.append([Part("new", 0, rows(0, 1))])
             await asyncio.gather(journal.append([Part("a", 0, rows(0, 1))]), journal.save("b", 0, b"nothing yet"))
             await journal.append([Part("b", 0, rows(0, 1))])
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             assert journal.heads() == {"new": 1, "a": 1, "b": 1}
             assert [hall async for hall in journal.newest("b")] == [(0, b"nothing yet")]
         assert verify(tmp_path) == []
@@ -191,7 +180,7 @@ def test_a_checkpoint_comes_when_the_log_has_grown_and_the_log_is_used_again(tmp
 
 def test_a_quiet_halls_snapshot_keeps_up_with_the_others(tmp_path: Path) -> None:
     async def scenario() -> None:
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             await journal.append([Part("quiet", 0, rows(0, 3)), Part("busy", 0, rows(0, 3))])
             await journal.save("quiet", 3, b"quiet")
             await journal.append([Part("busy", 3, rows(3, 50))])
@@ -200,7 +189,7 @@ def test_a_quiet_halls_snapshot_keeps_up_with_the_others(tmp_path: Path) -> None
             assert await journal.refresh("quiet")
             assert (await journal.start()).after == 56
             assert not await journal.refresh("nowhere")
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             assert journal.heads() == {"quiet": 3, "busy": 53}
         assert verify(tmp_path) == []
 
@@ -218,7 +207,7 @@ def test_after_an_error_that_does_not_pass_nothing_is_written_any_more(
         raise error
 
     async def scenario() -> None:
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             await journal.append([Part("a", 0, rows(0, 1))])
             journal.save_marks({"a": 1})
             with monkeypatch.context() as patch, pytest.raises(engine.OperationalError, match="disk I/O"):
@@ -229,7 +218,7 @@ def test_after_an_error_that_does_not_pass_nothing_is_written_any_more(
             with pytest.raises(engine.OperationalError, match="disk I/O"):
                 await journal.save("a", 1, b"state")
             assert journal.stats.retries == {}
-        async with opened(tmp_path) as journal:
+        async with opened(tmp_path, SMALL) as journal:
             assert journal.heads() == {"a": 1}
 
     asyncio.run(scenario())

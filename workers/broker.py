@@ -15,6 +15,7 @@ import tempfile
 import threading
 from typing import Final, Self
 
+from devices.kit_broker import free_port
 from workers.ports import Missing
 
 LOOPBACK: Final = "127.0.0.1"
@@ -81,16 +82,6 @@ def mosquitto_conf(port: int | None = None, directory: str = "") -> str:
     if port is None:
         return MOSQUITTO_HALL + MOSQUITTO_TUNING
     return f"listener {port} {LOOPBACK}\nallow_anonymous true\npersistence_location {directory}/" + MOSQUITTO_TUNING
-
-
-def free_port(but: int = 0) -> int:
-    """A port of the loopback that nobody has now; whoever binds it first, keeps it. Another than `but`, which may be
-    free still: one broker that shall listen twice would listen once, and close whoever speaks the other version."""
-    with socket.socket() as one, socket.socket() as two:
-        for held in (one, two):
-            held.bind((LOOPBACK, 0))
-        ports = [int(held.getsockname()[1]) for held in (one, two)]
-    return next(port for port in ports if port != but)
 
 
 def iotcore_toml(port: int, port_v5: int) -> str:
