@@ -8,6 +8,7 @@ import pytest
 from core import record
 from core.facts import JournalRestored
 from tests.test_recovery import NOW_MS, a_journal, change, rows, start
+from tests.test_rotation import NEXT, rotated
 from workers import backup, engine, mark, owner, recovery
 from workers.opening import Options
 from workers.ports import JournalDamaged, Missing, Part
@@ -35,6 +36,13 @@ def test_a_running_journal_is_copied_up_to_what_was_acknowledged(tmp_path: Path)
     asyncio.run(scenario())
     assert verify(tmp_path / "data") == []
     assert sorted(path.name for path in tmp_path.iterdir()) == ["copy.db", "data"]
+
+
+def test_a_later_month_is_copied_under_any_name_and_put_back_under_its_own(tmp_path: Path) -> None:
+    rotated(tmp_path / "data")
+    assert backup.backup(tmp_path / "data", tmp_path / "copy.db").last == 38
+    done = asyncio.run(backup.restore(tmp_path / "copy.db", tmp_path / "new", LATER_MS))
+    assert Path(done.file).name == NEXT and verify(tmp_path / "new") == []
 
 
 @pytest.mark.parametrize(

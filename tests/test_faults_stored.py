@@ -83,6 +83,39 @@ def test_a_fact_of_a_newer_program_refuses_the_start(copied: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.timeout(120)
+def test_a_journal_without_its_first_page_is_salvaged_whole_and_served_again(
+    copied: Path, iotcore_broker: RunningBroker
+) -> None:
+    """Seen: no start, exit 1. Kept: every fact and answer. Resumes: in the new directory, behind the last fact."""
+    path = checkpointed(copied)
+    content = path.read_bytes()
+    path.write_bytes(bytes(4096) + content[4096:])
+    refused(copied, 1, "journal unreadable (SQLITE_NOTADB)")
+    done = run_cli("journal", "salvage", copied / "data", "--to", copied / "new" / "data")
+    assert done.returncode == 0 and " 0 lost" in done.stdout, done.stdout + done.stderr
+    path.write_bytes(content)
+
+    async def facts(data: Path) -> list[tuple[str, int, Row]]:
+        return [item async for item in replays.rows(data)]
+
+    before = asyncio.run(facts(copied / "data"))
+
+    async def scenario() -> None:
+        with Served(copied / "new", [POLICY], iotcore_broker.url) as served:
+            await blocking(served.up)
+            async with crowd(iotcore_broker) as people:
+                await people.more(20)
+                await people.rest()
+            assert await blocking(served.terminate) == 0
+
+    asyncio.run(scenario())
+    after = asyncio.run(facts(copied / "new" / "data"))
+    assert len(before) >= 60 and after[: len(before)] == before and len(after) >= len(before) + 20
+    assert run_cli("journal", "verify", copied / "new" / "data").returncode == 0
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(120)
 def test_a_corrupt_page_of_older_facts_stops_no_hall_and_is_found_by_verify_and_backup(
     copied: Path, iotcore_broker: RunningBroker
 ) -> None:

@@ -175,6 +175,42 @@ def test_a_month_that_is_no_file_any_more_is_named_and_costs_no_other(three: Pat
     assert done.copied == ["journal-2026-12.db"] and verify(tmp_path / "new") == []
 
 
+@pytest.mark.parametrize("content", [b"", b"x" * 4096, bytes(40_960)])
+def test_where_nothing_is_left_of_the_newest_month_the_one_before_is_gone_on_in(
+    three: Path, tmp_path: Path, content: bytes
+) -> None:
+    (three / "journal-2027-01.db").write_bytes(content)
+    done = asyncio.run(salvage.salvage(three, tmp_path / "new", NOW_MS))
+    assert (done.kept_first, done.kept_last, done.acknowledged) == (34, 38, 40)
+    assert [(one.first, one.last) for one in done.lost] == [(39, 40)], "all that is lost, and no more"
+    assert (done.copied, done.rows, done.lost_rows) == (["journal-2026-11.db"], 38, 2)
+    assert recovery.newest_file(tmp_path / "new") == tmp_path / "new" / "journal-2026-12.db"
+    assert verify(tmp_path / "new") == [] and heads(tmp_path / "new") == {"a": 36, "b": 4}
+
+
+def test_a_month_that_lost_where_it_begins_goes_on_where_the_one_before_ends(three: Path, tmp_path: Path) -> None:
+    change(three / "journal-2027-01.db", "DELETE FROM meta WHERE k LIKE 'prev%'")
+    done = asyncio.run(salvage.salvage(three, tmp_path / "new", NOW_MS))
+    assert (done.lost, done.kept_first, done.kept_last) == ([], 39, 40)
+    assert len(done.copied) == 2 and verify(tmp_path / "new") == []
+
+
+def test_a_hall_of_which_no_state_is_left_is_not_left_out_in_silence(three: Path, tmp_path: Path) -> None:
+    """Hall b was quiet all month: nothing but its state tells of it."""
+    change(three / "journal-2027-01.db", "UPDATE snapshot SET data = x'66' WHERE hall_seq = 3")
+    done = asyncio.run(salvage.salvage(three, tmp_path / "new", NOW_MS))
+    assert done.kept_last == 38 and len(lines(tmp_path / "new", "2027-01")) == 2
+    assert heads(tmp_path / "new") == {"a": 36, "b": 4}, "the month before knows it"
+
+
+def test_of_lost_rows_the_state_behind_them_is_left_to_go_on_from(tmp_path: Path) -> None:
+    change(a_journal(tmp_path / "data"), "DELETE FROM journal")
+    done = asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
+    assert (done.rows, done.kept_first, done.kept_last) == (0, 61, 60)
+    assert [(one.first, one.last, one.why) for one in done.lost] == [(1, 100, "missing")]
+    assert verify(tmp_path / "new") == [] and heads(tmp_path / "new") == {"a": 61}
+
+
 def test_what_comes_in_the_place_of_lost_facts_has_not_been_heard(tmp_path: Path) -> None:
     """Else its orders would not be said again after a crash."""
     path = a_journal(tmp_path / "data")

@@ -108,6 +108,9 @@ def salvage(data: Data, to: Annotated[Path, typer.Option(help="a new directory")
         text = [f"rows {one.first}–{one.last}: {one.why}" for one in done.lost]
         text += [f"{name}: whole, copied" for name in done.copied]
         text += [f"{name}: read line by line" for name in done.lines]
+        if done.acknowledged > done.kept_last:
+            behind = f"rows {done.kept_last + 1}–{done.acknowledged}"
+            text.append(f"{behind}: not gone on with; what could be read of them is in the lines")
         text.append(f"{done.rows} rows read, {done.lost_rows} lost; {done.to} goes on behind row {done.kept_last}")
         show(done, as_json, "\n".join(text))
 

@@ -62,11 +62,19 @@ def error_name(error: BaseException) -> str:
     return str(getattr(error, "sqlite_errorname", "") or "")
 
 
-def malformed() -> DatabaseError:
+def malformed(what: str = "malformed database schema", name: str = "SQLITE_CORRUPT") -> DatabaseError:
     """What the engine would have said of a schema that it cannot even name."""
-    error = DatabaseError("malformed database schema")
-    error.sqlite_errorname = "SQLITE_CORRUPT"
+    error = DatabaseError(what)
+    error.sqlite_errorname = name
     return error
+
+
+def keep_log(path: Path) -> None:
+    """DatabaseError for an empty file beside a log that is not: SQLite would delete the log, even of a reader. It is
+    never made so: the first page is durable before the log begins."""
+    log = path.with_name(path.name + "-wal")
+    if path.exists() and not path.stat().st_size and log.exists() and log.stat().st_size:
+        raise malformed(f"{path.name} is empty, its log is not", "SQLITE_NOTADB")
 
 
 def taken(error: IntegrityError) -> bool:
@@ -158,6 +166,7 @@ def apply(db: Connection, pragmas: dict[str, int | str]) -> None:
 def writer(path: Path, busy_ms: int = 5000) -> Hand:
     """The one connection that writes. Waits `busy_ms` in its own thread for a lock."""
     require(sqlite_version())
+    keep_log(path)
     db = connect(path, factory=Hand, isolation_level=None)
     try:
         apply(db, writer_pragmas(busy_ms))
@@ -174,6 +183,7 @@ def reader(path: Path, *, copies: bool = False, torn: bool = False) -> Hand:
     one damaged table does not close the others.
     """
     require(sqlite_version())
+    keep_log(path)
     frozen = "&immutable=1" if path.exists() and not path.stat().st_mode & 0o222 else ""
     db = connect(f"{path.resolve().as_uri()}?mode=ro{frozen}", factory=Hand, isolation_level=None, uri=True)
     try:

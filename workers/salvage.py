@@ -8,17 +8,19 @@ Nothing is repaired: a loss that a person accepts becomes a fact.
 
 import shutil
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any, Final, NamedTuple
 
 import msgspec
 
 from core.facts import JournalRestored
-from workers import backup, chain, engine, export, mark, recovery, rotation
+from workers import backup, chain, engine, export, mark, recovery, rotation, torn
 from workers.chain import Head, Item, Seal
 from workers.engine import Connection
-from workers.ports import Missing, Row
+from workers.ports import JournalDamaged, Missing, Row
+from workers.torn import Range, Stored, merged, ranges, tolerant
 from workers.verify import verify_file
 from workers.writer import INSERT_ROW
 
@@ -27,20 +29,8 @@ ROW: Final = (int,) * 9 + (bytes,)
 SEALED: Final = (int,) * 5 + (bytes,)
 STATE: Final = (int,) * 6 + (bytes,)
 MOST_BEHIND: Final = 1 << 28  # further than that no month reaches: the number itself is damaged
-LEAST: Final = 16
-MOST: Final = 4096
-assert MOST % LEAST == 0, "wide ranges fall apart into narrow ones"
 BATCH: Final = "SELECT last, first, epoch, at_ms, crc, chain, short, long FROM batch WHERE last BETWEEN ? AND ?"
 ROWS: Final = recovery.ROWS.replace("seq > ?", "seq BETWEEN ? AND ?")
-Stored = tuple[Any, ...]
-
-
-class Range(msgspec.Struct, frozen=True):
-    """Rows `first`..`last` and what is wrong with them."""
-
-    first: int
-    last: int
-    why: str
 
 
 class Salvaged(msgspec.Struct):
@@ -74,7 +64,34 @@ class Found(NamedTuple):
     batches: dict[int, Stored]
     snapshots: list[Stored]
     lost: list[Range]
-    end: int
+    origin: recovery.Origin
+
+
+class Run(NamedTuple):
+    """Whole batches behind row `start`, up to `last`, and the states to begin from."""
+
+    start: int
+    last: int
+    states: list[Stored]
+
+
+class Reading(NamedTuple):
+    """What was found, its whole batches by `first`, what is lost or doubtful, and what can be gone on from."""
+
+    found: Found
+    good: dict[int, Stored]
+    lost: list[Range]
+    run: Run | None
+
+    def worth(self) -> tuple[int, int, int]:
+        """Of two readings of a month the one with more is taken."""
+        return self.run.last if self.run else -1, len(self.good), len(self.found.rows)
+
+    def whole(self) -> bool:
+        """Is there nothing that another reading could find?"""
+        first = self.found.origin.seq
+        everything = first, max(self.found.rows, default=first)
+        return not self.lost and self.run is not None and self.run[:2] == everything
 
 
 async def salvage(directory: Path, to: Path, now_ms: int) -> Salvaged:
@@ -85,64 +102,71 @@ async def salvage(directory: Path, to: Path, now_ms: int) -> Salvaged:
 
 
 def extract(directory: Path, to: Path, now_ms: int) -> Salvaged:
-    """As `salvage`, but nothing is told yet."""
-    path = recovery.newest_file(directory)
-    if path is None:
+    """As `salvage`, but nothing is told yet. The newest month first: the newest that can be gone on from is gone on in,
+    and the good ones that lead up to it are copied."""
+    newest = recovery.newest_file(directory)
+    if newest is None:
         raise Missing(f"no journal in {directory}")
     if to.exists() and any(to.iterdir()):
         raise Missing(f"{to} is not empty")
     to.mkdir(parents=True, exist_ok=True)
     known = mark.newest(directory / mark.NAME)
-    *older, _ = recovery.files(directory)
-    found, good, lost = examined(path, to, known.seq if known else 0)
-    said, places = Salvaged(1, str(to), 0, 0, 0, 0, known.seq if known else 0, []), list[Path]()
-    for month in older:
-        if verify_file(month):
-            lost = take_lines(month, to, said) + lost
-            places = []  # what lies before a gap cannot lead up to anything
+    months, upto = recovery.files(directory), known.seq if known else 0
+    said, going, leads = Salvaged(1, str(to), 0, 0, 0, 0, upto, []), None, True
+    while months:
+        month = months.pop()
+        wrong = going is None or bool(verify_file(month))
+        if not wrong and leads:
+            upto = copy(month, directory, to, said)
+            continue
+        found, good, lost, run = examined(month, to, upto, end_of(months[-1]) if months else recovery.BEGINNING)
+        said.rows, said.lines, upto = said.rows + len(found.rows), [month.name, *said.lines], found.origin.seq
+        if wrong:
+            said.lost_rows += lost_rows(found)
+            said.lost = lost + said.lost
+        if going is None and run is not None:
+            going, leads = to / month.name, run.start == found.origin.seq
+            rebuild(going, found, good, run)
+            said.kept_first, said.kept_last = run.start + 1, run.last
         else:
-            places.append(month)
-    write_lost(to, lost)
-    start, last, states = best_run(found, good, path)
-    rebuild(to / path.name, found, good, start, last, states)
-    settle(to / path.name, known, now_ms)
-    leading = places if start == begins(found.meta).seq else []
-    for month in older:
-        if month in leading:
-            copy(month, directory, to, said)
-        elif not verify_file(month):
-            take_lines(month, to, said)
-    return msgspec.structs.replace(
-        said,
-        rows=said.rows + len(found.rows),
-        lost_rows=said.lost_rows + lost_rows(found),
-        kept_first=start + 1,
-        kept_last=last,
-        acknowledged=known.seq if known else last,
-        lost=lost,
-        lines=[*said.lines, path.name],
-    )
+            leads = False  # what lies before a gap cannot lead up to anything
+    write_lost(to, said.lost)
+    if going is None:
+        left = f"its lines are in {to}: restore a backup, or begin anew in an empty directory"
+        raise JournalDamaged(f"no run of whole batches behind a good state of every hall\n{newest}\n{left}")
+    settle(going, known, now_ms)  # without a mark nothing starts from what was cut short
+    said.acknowledged = said.acknowledged or said.kept_last
+    return said
 
 
-def examined(path: Path, to: Path, acknowledged: int) -> tuple[Found, dict[int, Stored], list[Range]]:
-    """What is left of a month, its whole batches, and what is lost; its lines are written."""
-    with closing(engine.reader(path, torn=True)) as db:
-        found = read(db, acknowledged)
-    good, lost = whole_batches(found)
-    write_lines(to / f"{path.stem.replace('journal', 'salvaged')}.jsonl", found)
-    return found, good, lost
-
-
-def take_lines(path: Path, to: Path, said: Salvaged) -> list[Range]:
-    """Of an older month, whole or not, that cannot be gone on from; what is lost of it."""
+def end_of(path: Path) -> recovery.Origin:
+    """Where a month ends, as far as its last batch can be read."""
     try:
-        found, _, lost = examined(path, to, 0)
-    except engine.DatabaseError as error:
-        return [Range(0, 0, f"{path.name}: unreadable ({engine.error_name(error)})")]
-    said.rows += len(found.rows)
-    said.lost_rows += lost_rows(found)
-    said.lines.append(path.name)
-    return lost
+        with closing(engine.reader(path, torn=True)) as db:
+            return recovery.end(db)
+    except (engine.DatabaseError, *recovery.STRANGE):
+        return recovery.BEGINNING
+
+
+def examined(path: Path, to: Path, upto: int, before: recovery.Origin) -> Reading:
+    """What is left of a month; its lines are written. `upto`, `before`: where the next month begins and the last one
+    ends."""
+    unread = [Range(before.seq + 1, max(upto, before.seq + 1), "unreadable")]
+    best = Reading(Found([], {}, {}, {}, [], unread, before), {}, unread, None)
+    with TemporaryDirectory(dir=to) as scratch:
+        for place in torn.readings(path, Path(scratch)):
+            with suppress(engine.DatabaseError), closing(engine.reader(place, torn=True)) as db:
+                best = max(best, understood(read(db, upto, before)), key=Reading.worth)
+            if best.whole():
+                break
+    write_lines(to / f"{path.stem.replace('journal', 'salvaged')}.jsonl", best.found)
+    return best
+
+
+def understood(found: Found) -> Reading:
+    """What of it can be gone on from."""
+    good, lost = whole_batches(found)
+    return Reading(found, good, lost, best_run(found, good))
 
 
 def lost_rows(found: Found) -> int:
@@ -150,28 +174,30 @@ def lost_rows(found: Found) -> int:
     return sum(one.last - one.first + 1 for one in found.lost)
 
 
-def copy(path: Path, directory: Path, to: Path, said: Salvaged) -> None:
-    """A good month, with its manifest where it has one, in the same place of the new directory."""
+def copy(path: Path, directory: Path, to: Path, said: Salvaged) -> int:
+    """A good month, with its manifest where it has one, in the same place of the new directory. Where it begins."""
     place = to / path.relative_to(directory)
     place.parent.mkdir(exist_ok=True)
     with closing(engine.reader(path)) as db:
-        rows = int(db.execute("SELECT count(*) FROM journal").fetchone()[0])
+        rows, begin = int(db.execute("SELECT count(*) FROM journal").fetchone()[0]), recovery.origin(db).seq
     for file in (path, path.with_suffix(".json"), recovery.wal_of(path)):
         if file.exists():
             shutil.copy2(file, place.with_name(file.name))
     said.rows += rows
-    said.copied.append(path.name)
+    said.copied.insert(0, path.name)
+    return begin
 
 
-def read(db: Connection, acknowledged: int) -> Found:
-    """All tables, as far as they can be read."""
+def read(db: Connection, upto: int, before: recovery.Origin) -> Found:
+    """All tables, as far as they can be read. Rows `before`..`upto` should be there."""
     meta: dict[str, Any] = {k: v for k, v in tolerant(db, "SELECT k, v FROM meta") if fits((k, v), (str, NOTED))}
     lost: list[Range] = []
     ends = [
         row[0] for table in ("max(seq) FROM journal", "max(last) FROM batch") for row in tolerant(db, f"SELECT {table}")
     ]
-    first = begins(meta).seq
-    end = min(max(acknowledged, *(int(one or 0) for one in ends), 0), max(acknowledged, first) + MOST_BEHIND)
+    origin = begins(meta, before)
+    first = origin.seq
+    end = min(max(upto, *(int(one or 0) for one in ends), 0), max(upto, first) + MOST_BEHIND)
     rows = {row[0]: row for row in ranges(db, ROWS, first + 1, end, lost) if fits(row, ROW, lost)}
     batches = {row[0]: row for row in ranges(db, BATCH, first + 1, end, []) if fits(row[:6], SEALED)}
     keys = tolerant(db, "SELECT hall, hall_seq FROM snapshot ORDER BY hall, hall_seq DESC")
@@ -182,9 +208,9 @@ def read(db: Connection, acknowledged: int) -> Found:
         if fits(row, STATE)
     ]
     told = [row for row in tolerant(db, "SELECT id, text FROM word") if fits(row, (int, str))]
-    words: dict[int, str] = {number: text for number, text in told if number < len(told) + MOST}
+    words: dict[int, str] = {number: text for number, text in told if number < len(told) + torn.MOST}
     texts = [words.get(n, f"word-{n}" if n else "") for n in range(max(words, default=0) + 1)]
-    return Found(texts, meta, rows, batches, states, lost, end)
+    return Found(texts, meta, rows, batches, states, merged(lost), origin)
 
 
 def fits(row: Stored, kinds: tuple[Any, ...], lost: list[Range] | None = None) -> bool:
@@ -195,56 +221,11 @@ def fits(row: Stored, kinds: tuple[Any, ...], lost: list[Range] | None = None) -
     return good
 
 
-def tolerant(db: Connection, sql: str, values: Stored = ()) -> list[Stored]:
-    """The rows up to where the damage begins."""
-    found: list[Stored] = []
-    try:
-        for row in db.execute(sql, values):
-            found.append(row)  # noqa: PERF402 - what was read before an error is kept
-    except engine.DatabaseError:
-        pass
-    return found
-
-
-def ranges(db: Connection, sql: str, first: int, end: int, lost: list[Range]) -> Iterator[Stored]:
-    """Rows by wide ranges, where one fails by narrow ones; what is unreadable or not there is added to `lost`."""
-    at = first
-    while at <= end:
-        to = min(end, at - at % MOST + MOST - 1)
-        try:
-            yield from present(db.execute(sql, (at, to)).fetchall(), at, to, lost)
-        except engine.DatabaseError:
-            yield from narrow(db, sql, at, to, lost)
-        at = to + 1
-
-
-def narrow(db: Connection, sql: str, first: int, end: int, lost: list[Range]) -> Iterator[Stored]:
-    """The same, 16 at a time."""
-    at = first
-    while at <= end:
-        to = min(end, at - at % LEAST + LEAST - 1)
-        try:
-            yield from present(db.execute(sql, (at, to)).fetchall(), at, to, lost)
-        except engine.DatabaseError as error:
-            lost.append(Range(at, to, f"unreadable ({engine.error_name(error)})"))
-        at = to + 1
-
-
-def present(rows: list[Stored], first: int, last: int, lost: list[Range]) -> list[Stored]:
-    """The rows themselves; holes between them are lost."""
-    at = first
-    for seq in [*(row[0] for row in rows), last + 1]:
-        if seq > at:
-            lost.append(Range(at, seq - 1, "missing"))
-        at = seq + 1
-    return rows
-
-
 def whole_batches(found: Found) -> tuple[dict[int, Stored], list[Range]]:
     """Batches by `first` of which every row is as it was sealed, and everything that is lost or doubtful."""
     good, doubtful = dict[int, Stored](), list[Range]()
     seals = {last: Seal(row[4], bytes(row[5])) for last, row in found.batches.items()}
-    seals[begins(found.meta).seq] = begins(found.meta).seal
+    seals[found.origin.seq] = found.origin.seal
     for last, first, epoch, at_ms, crc, link, *_ in sorted(found.batches.values()):
         items = [item(found, found.rows[seq]) for seq in range(first, last + 1) if seq in found.rows]
         before = seals.get(first - 1)
@@ -257,10 +238,10 @@ def whole_batches(found: Found) -> tuple[dict[int, Stored], list[Range]]:
     return good, sorted([*found.lost, *doubtful], key=lambda one: one.first)
 
 
-def begins(meta: dict[str, Any]) -> recovery.Origin:
-    """Where the damaged file begins."""
+def begins(meta: dict[str, Any], before: recovery.Origin) -> recovery.Origin:
+    """Where the damaged file begins: where it says, else where the one before ends."""
     said: Stored = tuple(meta.get(key) for key in ("prev_seq", "prev_crc", "prev_chain"))
-    return recovery.Origin(said[0], Seal(*said[1:])) if fits(said, (int, int, bytes)) else recovery.BEGINNING
+    return recovery.Origin(said[0], Seal(*said[1:])) if fits(said, (int, int, bytes)) else before
 
 
 def noted(meta: dict[str, Any], what: str) -> dict[int, int]:
@@ -290,31 +271,35 @@ def write_lost(to: Path, lost: list[Range]) -> None:
     (to / "lost.json").write_bytes(msgspec.json.format(msgspec.json.encode(lost)) + b"\n")
 
 
-def best_run(found: Found, good: dict[int, Stored], path: Path) -> tuple[int, int, list[Stored]]:
-    """(start, last, snapshots): the newest run of good batches on which every hall has a state to begin from."""
+def best_run(found: Found, good: dict[int, Stored]) -> Run | None:
+    """The newest run of good batches on which every hall has a state to begin from."""
     states = [state for state in found.snapshots if intact(found, state)]
     begun = {hall: seq - 1 for hall, seq in noted(found.meta, "first:").items()}
+    known = {state[0] for state in states} | begun.keys() | noted(found.meta, "published:").keys()
+    sealed = {
+        found.rows[seq][1]: seq for first in sorted(good, reverse=True) for seq in range(first, good[first][0] + 1)
+    }
     for start, last in runs(found, good):
         chosen = [state for state in states if start <= state[2] <= last]
         halls = {state[0] for state in chosen} | {hall for hall, seq in begun.items() if seq >= start}
-        needed = {state[0] for state in states} | {row[1] for row in found.rows.values() if row[0] <= last}
-        if needed <= halls and (needed or last):
-            return start, last, chosen
-    raise recovery.damaged("no run of whole batches behind a good state of every hall", path)
+        needed = known | {hall for hall, seq in sealed.items() if seq <= last}
+        needed -= {hall for hall, seq in begun.items() if seq >= last}
+        if needed and needed <= halls:
+            return Run(start, last, chosen)
+    return None
 
 
 def runs(found: Found, good: dict[int, Stored]) -> Iterator[tuple[int, int]]:
     """(start, last) of unbroken runs of batches, the newest first; a lone state counts as an empty run at its seq."""
-    starts, spans, begin = sorted(good), list[tuple[int, int]](), None
-    last = 0
-    for first in starts:
-        if begin is None or first != last + 1:
+    spans, begin, last = list[tuple[int, int]](), -1, -1
+    for first in sorted(good):
+        if first != last + 1:
             begin = first - 1
             spans.append((begin, 0))
         last = good[first][0]
         spans[-1] = (begin, last)
-    first_seq = begins(found.meta).seq
-    yield from sorted([*spans, (first_seq, first_seq)], key=lambda span: span[1], reverse=True)
+    lone = {state[2] for state in found.snapshots} & (found.batches.keys() | {found.origin.seq})
+    yield from sorted([*spans, *((seq, seq) for seq in lone)], key=lambda span: (-span[1], span[0]))
 
 
 def intact(found: Found, state: Stored) -> bool:
@@ -325,12 +310,12 @@ def intact(found: Found, state: Stored) -> bool:
     )
 
 
-def rebuild(path: Path, found: Found, good: dict[int, Stored], start: int, last: int, states: list[Stored]) -> None:
+def rebuild(path: Path, found: Found, good: dict[int, Stored], run: Run) -> None:
     """A journal of just this run, with the seals it had."""
-    before = begins(found.meta) if start == begins(found.meta).seq else recovery.Origin(
-        start, Seal(found.batches[start][4], bytes(found.batches[start][5]))
-    )  # fmt: skip
-
+    start, last, states = run
+    before = found.origin
+    if start != before.seq:
+        before = recovery.Origin(start, Seal(found.batches[start][4], bytes(found.batches[start][5])))
     heads = {state[0]: state[1] for state in sorted(states)}
     heads |= {row[1]: row[2] for seq, row in sorted(found.rows.items()) if start < seq <= last}
 

@@ -119,7 +119,7 @@ def notes_of(db: Connection, path: Path) -> Iterator[str]:
     said, words, end = recovery.meta(db, ""), recovery.texts(db), recovery.end(db).seq
     if said.get("hash") != "sha256":
         yield f"hash {said.get('hash')!r} is not known"
-    if said.get("month", path.stem[8:15]) != path.stem[8:15]:
+    if path.match(recovery.MONTHS) and said.get("month", path.stem[8:15]) != path.stem[8:15]:  # a copy has any name
         yield f"month {said['month']!r}, though the file is {path.name}"
     epochs = db.execute("SELECT coalesce(max(epoch), 0) FROM batch").fetchone()[0]
     if said["epoch"] < epochs:
