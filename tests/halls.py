@@ -1,5 +1,7 @@
 """tests/halls.py: a small hall for tests, driven by hand: who asks, what was answered, what stands in the journal."""
 
+import itertools
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, NamedTuple, TypeVar
@@ -222,6 +224,23 @@ def _filled(kind: type[Fact]) -> Fact:
 
 
 EXAMPLES: dict[type[Fact], Fact] = {kind: _filled(kind) for kind in f.KINDS.values()}
+
+
+def off_the_table(
+    transitions: dict[Any, dict[type[Fact], Any]], made: Callable[[Any], Any], facts: dict[type[Fact], Fact] = EXAMPLES
+) -> list[str]:
+    """Each state against each fact: where the record `made` in it does otherwise than the table says."""
+    wrong = []
+    for state, kind in itertools.product(transitions, facts):
+        record, target, said = made(state), transitions[state].get(kind), None
+        try:
+            record.advance(facts[kind])
+        except AssertionError as error:
+            said = str(error)
+        right = said is None if target else f"{kind.__name__} in {state.name}" in (said or "")
+        if not right or record.state is not (target or state):
+            wrong.append(f"{kind.__name__} in {state.name}: {record.state.name}, not {target and target.name}; {said}")
+    return wrong
 
 
 def table(text: str) -> dict[str, dict[str, str]]:
