@@ -1,6 +1,8 @@
 # One command each, the same for hands and for CI. Needs Python >= 3.11 and make, nothing else.
 PYTHON ?= python3
 BIN := .venv/bin
+# Hundreds of processes start in the tests: where bytecode may not be kept, each compiles everything, and takes twice as long.
+unexport PYTHONDONTWRITEBYTECODE
 
 .PHONY: simulate setup demo test check check-static slow bench lock format other-python pictures
 
