@@ -20,6 +20,7 @@ from paho.mqtt.enums import CallbackAPIVersion
 from devices import access
 from devices.kit_broker import free_port
 from tests.brokers import run_mosquitto, wait_for_port
+from tests.processes import PATIENCE_S
 from workers.broker import LOOPBACK
 
 LEAVES = ("event", "state", "ack", "command", "screen")
@@ -79,11 +80,13 @@ class Peer:
     user: str
     password: str
     tls: ssl.SSLContext | None = None
+    again: bool = False  # whether it comes back by itself, which takes it a second
     heard: SimpleQueue[tuple[str, bytes]] = field(default_factory=SimpleQueue)
     events: SimpleQueue[str] = field(default_factory=SimpleQueue)
 
     def __enter__(self) -> "Peer":
-        self.client = client = paho.Client(CallbackAPIVersion.VERSION2, client_id="")
+        version = CallbackAPIVersion.VERSION2
+        self.client = client = paho.Client(version, client_id="", reconnect_on_failure=self.again)
         client.on_message = lambda _c, _u, message: self.heard.put((message.topic, message.payload))
         client.on_connect = lambda _c, _u, _f, reason, _p: self.events.put(str(reason))
         client.on_disconnect = lambda *_: self.events.put("gone")
@@ -101,20 +104,20 @@ class Peer:
         self.client.loop_stop()
 
     def listen(self, *topics: str) -> "Peer":
-        assert self.events.get(timeout=5) == "Success"
+        assert self.events.get(timeout=PATIENCE_S) == "Success"
         for topic in topics:
             self.client.subscribe(topic, 1)
-            assert self.events.get(timeout=5) == "subscribed"
+            assert self.events.get(timeout=PATIENCE_S) == "subscribed"
         return self
 
     def say(self, topic: str, payload: bytes = b"x") -> None:
-        self.client.publish(topic, payload, qos=1).wait_for_publish(5)
+        self.client.publish(topic, payload, qos=1).wait_for_publish(PATIENCE_S)
 
     def all_heard(self, until: bytes) -> list[str]:
         """Topics heard before a message of our own that is known to come."""
         found: list[str] = []
         while True:
-            topic, payload = self.heard.get(timeout=5)
+            topic, payload = self.heard.get(timeout=PATIENCE_S)
             if payload == until:
                 return found
             found.append(topic)
@@ -181,7 +184,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Guarded]:
 )
 def test_nobody_gets_in_without_a_password(guarded: Guarded, user: str, password: str) -> None:
     with Peer(guarded.port, user, password) as peer:
-        assert peer.events.get(timeout=5) == "Not authorized"
+        assert peer.events.get(timeout=PATIENCE_S) == "Not authorized"
 
 
 @pytest.mark.broker
@@ -231,7 +234,7 @@ def test_the_dispatcher_says_what_it_has_to_and_no_event_of_a_device(guarded: Gu
         core.say("jh/v1/_core/_link/event", b"last")
         assert core.all_heard(b"last") == [], "not even its own"
         device.say("jh/v1/h1/a/state", b"end")
-        assert {device.heard.get(timeout=5)[1] for _ in OWN_READS} == {leaf.encode() for leaf in OWN_READS}
+        assert {device.heard.get(timeout=PATIENCE_S)[1] for _ in OWN_READS} == {leaf.encode() for leaf in OWN_READS}
 
 
 @pytest.mark.broker
@@ -243,11 +246,11 @@ def test_a_will_is_no_way_around_the_rules(guarded: Guarded) -> None:
             client.username_pw_set("h1/a", "of h1/a")
             client.will_set(f"jh/v1/{whose}/state", whose.encode(), qos=1)
             client.connect(LOOPBACK, guarded.port)
-            deadline = time.monotonic() + 5
+            deadline = time.monotonic() + PATIENCE_S
             while not client.is_connected() and time.monotonic() < deadline:
                 client.loop(0.05)
             client.socket().close()  # type: ignore[union-attr]  # the cable is pulled
-        assert core.heard.get(timeout=5) == ("jh/v1/h1/a/state", b"h1/a")
+        assert core.heard.get(timeout=PATIENCE_S) == ("jh/v1/h1/a/state", b"h1/a")
         with pytest.raises(Empty):
             core.heard.get(timeout=QUIET_S)
 
@@ -262,19 +265,19 @@ def test_who_borrows_a_client_id_throws_nobody_off(guarded: Guarded) -> None:
         thief.client.reconnect()
         with guarded.peer("core") as core:
             core.listen().say("jh/v1/h1/a/ack", b"still there")
-        assert device.heard.get(timeout=5)[1] == b"still there" and device.events.empty()
+        assert device.heard.get(timeout=PATIENCE_S)[1] == b"still there" and device.events.empty()
 
 
 @pytest.mark.broker
 def test_who_is_revoked_is_hung_up_on_and_does_not_come_back(guarded: Guarded) -> None:
-    with guarded.peer("h2/a") as device, guarded.peer("h1/a") as other:
+    with Peer(guarded.port, "h2/a", "of h2/a", again=True) as device, guarded.peer("h1/a") as other:
         device.listen()
         other.listen()
         before = guarded.register
         guarded.rewrite(access.revoked(before, "h2/a", 2))
         try:
-            assert device.events.get(timeout=5) == "gone"
-            assert device.events.get(timeout=5) == "Not authorized"
+            assert device.events.get(timeout=PATIENCE_S) == "gone"
+            assert device.events.get(timeout=PATIENCE_S) == "Not authorized"
             assert other.events.empty(), "the others notice nothing"
         finally:
             guarded.rewrite(before)
@@ -330,7 +333,7 @@ def test_a_client_certificate_is_a_name_as_good_as_a_password(tmp_path: Path) ->
             core.say("jh/v1/h1/a/ack", b"last")
             assert device.all_heard(b"last") == []
         with pytest.raises((ssl.SSLError, ConnectionError)), peer("") as stranger:
-            assert stranger.events.get(timeout=5) == "gone"
+            assert stranger.events.get(timeout=PATIENCE_S) == "gone"
             raise ConnectionError("hung up on")
     finally:
         process.terminate()

@@ -341,7 +341,7 @@ def test_after_an_orderly_end_the_next_start_applies_no_fact(tmp_path: Path) -> 
 
 def test_terminated_in_full_work_it_ends_with_0_and_everything_answered_is_there(broker: RunningBroker) -> None:
     """What was not answered is sent again, as a device does, and answered by the next process."""
-    directory, messages = broker.directory, list(visits(1200))
+    directory, messages = broker.directory, list(visits(600))
     acked: set[tuple[str, int]] = set()
 
     def key(message: tuple[str, bytes]) -> tuple[str, int]:
@@ -373,7 +373,7 @@ def test_terminated_in_full_work_it_ends_with_0_and_everything_answered_is_there
         async def terminate() -> None:
             assert await asyncio.to_thread(served.terminate) == 0
 
-        asyncio.run(drive(messages[:600], terminate))
+        asyncio.run(drive(messages[:300], terminate))
     found = folded(directory)
     assert found.facts == 0, "the state was stored"
     windows = found.halls["h1"].state.windows

@@ -44,9 +44,12 @@ def test_a_machine_in_order_passes_and_nothing_is_left_behind(tmp_path: Path) ->
     assert found["data"].found.endswith("is writable") and list((tmp_path / "data").iterdir()) == []
 
 
-def test_a_broker_that_answers_and_one_that_does_not(iotcore_broker: RunningBroker, tmp_path: Path) -> None:
+def test_a_broker_that_answers_and_one_that_does_not(
+    iotcore_broker: RunningBroker, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert looked(chosen(tmp_path, url=iotcore_broker.url), offline=False)["broker"].ok
     iotcore_broker.stop()
+    monkeypatch.setattr(check, "CONNECT_S", 0.2)
     gone = looked(chosen(tmp_path, url=iotcore_broker.url), offline=False)["broker"]
     assert not gone.ok and iotcore_broker.url in gone.found and gone.todo
 

@@ -18,7 +18,7 @@ from tests.halls import MORNING, opened
 
 TestHallAgainstModel = HallAgainstModel.TestCase
 TestHallAgainstModel.settings = settings(
-    max_examples=200, stateful_step_count=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=60, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
 )
 
 

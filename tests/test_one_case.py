@@ -1,8 +1,16 @@
 """Exactly one case for each rating of level 2 or below: any channel, device, order, resend, restart, appeal, policy."""
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from core import commands as c
 from core import commands_cases as cc
@@ -152,5 +160,10 @@ class OneCase(RuleBasedStateMachine):
 
 TestOneCase = OneCase.TestCase
 TestOneCase.settings = settings(
-    max_examples=200, stateful_step_count=50, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=60, stateful_step_count=50, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+@pytest.mark.slow
+def test_more_lives_of_one_case() -> None:
+    run_state_machine_as_test(OneCase, settings=settings(TestOneCase.settings, max_examples=200))

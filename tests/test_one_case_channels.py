@@ -4,9 +4,17 @@ without a token, key boxes, pads, terminals, the page of a phone, SMS references
 import json
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from core import commands as c
 from core import facts as f
@@ -200,5 +208,10 @@ class EveryDoor(RuleBasedStateMachine):
 
 TestEveryDoor = EveryDoor.TestCase
 TestEveryDoor.settings = settings(
-    max_examples=100, stateful_step_count=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
+    max_examples=40, stateful_step_count=40, derandomize=True, deadline=None, suppress_health_check=list(HealthCheck)
 )
+
+
+@pytest.mark.slow
+def test_more_ways_through_the_doors() -> None:
+    run_state_machine_as_test(EveryDoor, settings=settings(TestEveryDoor.settings, max_examples=100))

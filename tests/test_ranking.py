@@ -4,7 +4,14 @@ import msgspec
 import pytest
 from hypothesis import settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from bench.peers import ListScan
 from core.auditor import audit
@@ -217,7 +224,12 @@ class PoolAgainstOracle(RuleBasedStateMachine):
 
 
 TestPoolAgainstOracle = PoolAgainstOracle.TestCase
-TestPoolAgainstOracle.settings = settings(max_examples=350, stateful_step_count=40, derandomize=True, deadline=None)
+TestPoolAgainstOracle.settings = settings(max_examples=100, stateful_step_count=40, derandomize=True, deadline=None)
+
+
+@pytest.mark.slow
+def test_more_ways_to_change_a_pool() -> None:
+    run_state_machine_as_test(PoolAgainstOracle, settings=settings(TestPoolAgainstOracle.settings, max_examples=350))
 
 
 def a_pool(skills: Skills | None = None) -> tuple[RankingPool, int]:

@@ -88,10 +88,12 @@ def check_conservation(hall: Hall) -> None:
 
 
 def test_killed_a_few_times_nothing_acknowledged_is_lost_and_nothing_happens_twice(
-    broker: RunningBroker, tmp_path: Path
+    iotcore_broker: RunningBroker, tmp_path: Path
 ) -> None:
+    """Through mosquitto: below, and longer."""
+
     async def scenario() -> list[Fact]:
-        sim = await drive(broker, tmp_path, kills=3, seed=11, between=(0.3, 1.2))
+        sim = await drive(iotcore_broker, tmp_path, kills=3, seed=11, between=(0.3, 1.2))
         return await verify(sim, tmp_path / "data")
 
     facts = asyncio.run(scenario())

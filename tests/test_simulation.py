@@ -15,12 +15,12 @@ from tests.simulation.mutants import MUTANTS, Mutant, planted
 from tests.simulation.plan import Fault, Plan, Press, generate, shrink
 from tests.simulation.world import World, digest, simulate
 
-FAST, SLOW = 50, 1000
+FAST, SLOW = 25, 1000
 EASY = ("settled before the append", "a bare high-water mark", "what is due happens twice")
 WITHIN = 20
 
 
-def test_every_invariant_holds_in_fifty_runs() -> None:
+def test_every_invariant_holds_in_some_runs() -> None:
     facts, lives, failed = failing(1, FAST)
     assert failed == [], "\n".join(explained(simulate(generate(failed[0]))))
     assert facts > 50 * FAST and lives > FAST, "the halls were at work, and were killed"

@@ -72,9 +72,8 @@ class Stage:
     async def listening(self, hall: str) -> AsyncIterator["Listener"]:
         v3 = aiomqtt.ProtocolVersion.V311
         async with aiomqtt.Client("127.0.0.1", self.broker.port, protocol=v3, socket_options=(NODELAY,)) as client:
-            for leaf in ("ack", "command", "screen"):
-                await client.subscribe(f"jh/v1/{hall}/+/{leaf}", qos=1)
-            await client.subscribe("jh/v1/elsewhere/+/ack", qos=1)
+            patterns = [f"jh/v1/{hall}/+/{leaf}" for leaf in ("ack", "command", "screen")]
+            await client.subscribe([(one, 1) for one in (*patterns, "jh/v1/elsewhere/+/ack")])
             yield Listener(self, hall, client)
 
     def stored(self, sql: str, *values: object) -> list[Any]:

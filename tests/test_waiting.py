@@ -118,7 +118,10 @@ MIXED = [ClassRule(2), ClassRule(4), ClassRule(8)]
 GREEN_AND_CARE = [ClassRule(tier=1, cap=(1, 3)), ClassRule(head_start_ms=15 * MIN), ClassRule()]
 
 
-@pytest.mark.parametrize(("rates", "bias_max", "error_max"), [((2, 4), 0.02, 0.6), ((2, 4, 8), 0.03, 0.5)])
+@pytest.mark.parametrize(
+    ("rates", "bias_max", "error_max"),
+    [pytest.param((2, 4), 0.02, 0.6, marks=pytest.mark.slow), ((2, 4, 8), 0.03, 0.5)],
+)
 def test_the_correction_takes_out_the_bias_of_mixed_rates(
     rates: tuple[int, ...], bias_max: float, error_max: float
 ) -> None:
