@@ -1,12 +1,15 @@
 """workers/cli_journal.py: each command on real files: result, exit code, one JSON document."""
 
 import json
+import shutil
 import sys
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
+from tests.faulty import small_disk
 from tests.test_recovery import a_journal, change
 from tests.test_rotation import OLD, rotated
 from tests.test_salvage import harm
@@ -96,6 +99,65 @@ def test_a_damaged_journal_is_not_backed_up_but_salvaged(
     assert run(monkeypatch, "salvage", data, "--to", tmp_path / "new") == 0
     assert "unreadable (SQLITE_CORRUPT" in capsys.readouterr().out
     assert verify(tmp_path / "new") == []
+
+
+def told(capsys: pytest.CaptureFixture[str]) -> tuple[str, str]:
+    """What and where; the third line says what to do."""
+    what, where, todo = capsys.readouterr().err.splitlines()
+    assert todo
+    return what, where
+
+
+def test_a_target_without_room_is_named_itself_and_nothing_is_left_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    data = a_journal(tmp_path / "data", batches=50, size=100).parent
+    whole = {path.name: path.read_bytes() for path in data.iterdir()}
+    with small_disk(tmp_path / "small", 1) as small:
+        (small / "balloon").write_bytes(bytes(900_000))
+        for words, where, what in (
+            (("backup", data, "--to", small / "copy.db"), small / "copy.db", "disk full (SQLITE_FULL)"),
+            (("export", data, "--out", small / "x.jsonl"), small / "x.jsonl", "disk full (ENOSPC)"),
+            (("salvage", data, "--to", small / "new"), small / "new", "disk full (ENOSPC)"),
+        ):
+            assert run(monkeypatch, *words) == 5
+            assert told(capsys) == (what, str(where))
+        assert sorted(path.name for path in small.iterdir()) == ["balloon", "new"]
+        (small / "balloon").unlink()
+        assert run(monkeypatch, "backup", data, "--to", small / "copy.db") == 0
+        capsys.readouterr()
+        (small / "balloon").write_bytes(bytes(600_000))
+        assert run(monkeypatch, "restore", data / OLD, "--data", small / "data") == 5
+        assert told(capsys) == ("disk full (ENOSPC)", str(small / "data" / f"{OLD}.new"))
+    assert {name: (data / name).read_bytes() for name in whole} == whole
+    assert run(monkeypatch, "verify", data) == 0
+
+
+def test_a_target_that_is_no_place_is_named_itself(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    nowhere = tmp_path / "nowhere"
+    assert run(monkeypatch, "backup", data, "--to", nowhere / "copy.db") == 5
+    assert told(capsys) == ("cannot be written (SQLITE_CANTOPEN)", str(nowhere / "copy.db"))
+    assert run(monkeypatch, "export", data, "--out", nowhere / "x.jsonl") == 5
+    assert told(capsys) == ("cannot be written (ENOENT)", str(nowhere / "x.jsonl.part"))
+    assert run(monkeypatch, "salvage", data, "--to", data / OLD / "x") == 5
+    assert told(capsys) == ("cannot be written (ENOTDIR)", str(data / OLD / "x"))
+    assert run(monkeypatch, "restore", data / OLD, "--data", data / OLD / "x") == 5
+    assert told(capsys)[1].startswith(str(data / OLD / "x"))
+
+
+def test_a_source_that_cannot_be_opened_is_not_taken_for_a_full_target(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Only the index of the log has to be made to read a journal, and there is no room for it."""
+    with small_disk(tmp_path / "small", 1) as small:
+        shutil.copytree(data, small / "data")
+        with suppress(OSError), (small / "balloon").open("wb", buffering=0) as file:
+            while True:
+                file.write(bytes(4096))
+        assert run(monkeypatch, "backup", small / "data", "--to", tmp_path / "copy.db") != 0
+        assert str(small / "data") in told(capsys)[1]
 
 
 def test_export_writes_lines(

@@ -14,13 +14,14 @@ import msgspec
 
 from core import record
 from core.facts import JournalRestored
-from workers import engine, mark, owner, recovery, rotation
+from workers import engine, mark, opening, owner, recovery, rotation
 from workers.journal import SqliteJournal
 from workers.opening import Options
 from workers.ports import Missing, Part, Row
 from workers.verify import digest_of, pinned, verify_file
 
 PART: Final = ".part"
+WRITING: Final = ("SQLITE_FULL", "SQLITE_CANTOPEN", "SQLITE_READONLY", "SQLITE_IOERR_WRITE")  # what is read is open
 
 
 class Copied(msgspec.Struct):
@@ -54,7 +55,7 @@ def backup(directory: Path, to: Path) -> Copied:
     part.unlink(missing_ok=True)
     try:
         with closing(engine.reader(path, copies=True)) as db:
-            db.execute("VACUUM INTO ?", (str(part),))
+            copy_into(db, part, to)
         last = good_end(part, path)
         if last < acknowledged:
             raise recovery.damaged(f"journal ends at {last}, {acknowledged} was acknowledged", path)
@@ -64,6 +65,16 @@ def backup(directory: Path, to: Path) -> Copied:
         part.unlink(missing_ok=True)
     mark.sync_directory(to.parent)
     return Copied(1, str(to), last, to.stat().st_size, digest_of(to))
+
+
+def copy_into(db: engine.Connection, part: Path, to: Path) -> None:
+    """All pages. Missing when it is the copy's place that has no room, or is none."""
+    try:
+        db.execute("VACUUM INTO ?", (str(part),))
+    except engine.DatabaseError as error:
+        if engine.error_name(error).startswith(WRITING):
+            raise opening.unwritable(error, to) from error
+        raise
 
 
 def good_end(copy: Path, source: Path) -> int:

@@ -3,6 +3,7 @@
 What is wrong is told line by line on stdout, since it is the result; the exit code is 1 then.
 """
 
+import errno
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -57,7 +58,7 @@ def backup(data: Data, to: Annotated[Path, typer.Option(help="the copy")], as_js
         stamp(data, "backup")
         show(done, as_json, f"{done.file}: facts up to row {done.last}, {done.bytes} bytes, sha256 {done.sha256}")
 
-    run(task, str(data))
+    run(task, str(data), to)
 
 
 @journal.command()
@@ -75,7 +76,7 @@ def restore(
         kept = f"; what was there is in {done.replaced}" if done.replaced else ""
         show(done, as_json, f"{done.file}: rows up to {done.last}, {lost}{kept}")
 
-    run(task, str(copy))
+    run(task, str(data))
 
 
 @journal.command()
@@ -95,7 +96,7 @@ def export(
         done = exporting.export(data, out, first, last or exporting.EVER)
         show(done, as_json, f"{done.file}: {done.facts} facts, sha256 {done.sha256}")
 
-    run(task, str(data))
+    run(task, str(data), out)
 
 
 @journal.command()
@@ -114,7 +115,7 @@ def salvage(data: Data, to: Annotated[Path, typer.Option(help="a new directory")
         text.append(f"{done.rows} rows read, {done.lost_rows} lost; {done.to} goes on behind row {done.kept_last}")
         show(done, as_json, "\n".join(text))
 
-    run(task, str(data))
+    run(task, str(to))  # what cannot be read is no error of it
 
 
 @journal.command()
@@ -180,8 +181,9 @@ def rebuild(data: Data, as_json: AsJson = False) -> None:
     run(task, str(data))
 
 
-def run(task: Callable[[], Coroutine[Any, Any, None]], where: str) -> None:
-    """To the end; a file that SQLite cannot read is damaged, a disk that it cannot write is missing."""
+def run(task: Callable[[], Coroutine[Any, Any, None]], where: str, to: Path | None = None) -> None:
+    """To the end; a file that SQLite cannot read is damaged, a disk that cannot be written is missing. `to`: where the
+    result is written, if not in the directory itself."""
     from workers import cli, engine, opening
 
     async def told() -> None:
@@ -189,6 +191,10 @@ def run(task: Callable[[], Coroutine[Any, Any, None]], where: str) -> None:
             await task()
         except engine.DatabaseError as error:
             raise opening.refused(error, Path(where)) from error
+        except OSError as error:
+            if error.errno == errno.EIO:  # read or written: the disk itself
+                raise
+            raise opening.unwritable(error, error.filename2 or error.filename or to or where) from error
 
     cli.run(told, where)
 

@@ -54,12 +54,15 @@ def export(directory: Path, out: Path, first: int = 1, last: int = EVER) -> Expo
     if not recovery.files(directory):
         raise Missing(f"no journal in {directory}")
     part, count = out.with_name(out.name + ".part"), 0
-    with (parquet if out.suffix == ".parquet" else lines)(part) as take:
-        for path in recovery.files(directory):
-            for page in pages(path, first, last):
-                take(page)
-                count += len(page)
-    part.rename(out)
+    try:
+        with (parquet if out.suffix == ".parquet" else lines)(part) as take:
+            for path in recovery.files(directory):
+                for page in pages(path, first, last):
+                    take(page)
+                    count += len(page)
+        part.rename(out)
+    finally:
+        part.unlink(missing_ok=True)
     digest = digest_of(out)
     out.with_name(out.name + ".sha256").write_text(f"{digest}  {out.name}\n", "utf-8")
     return Exported(1, str(out), count, digest)

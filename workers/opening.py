@@ -3,6 +3,7 @@
 lock ─▶ examine, read-only ─▶ writer, migrations ─▶ the WAL on disk and sized ─▶ epoch raised ─▶ mark rewritten.
 """
 
+import errno
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -135,6 +136,14 @@ def presize_wal(db: Connection, size: int) -> None:
     finally:
         engine.apply(db, {"synchronous": 2})
     db.execute("PRAGMA wal_checkpoint(RESTART)").fetchall()
+
+
+def unwritable(error: Exception, place: Path | str) -> Missing:
+    """What a command could not write, by the system's or the engine's own name of the reason. `place`: where."""
+    name = engine.error_name(error) or errno.errorcode.get(getattr(error, "errno", 0) or 0, type(error).__name__)
+    if name in ("SQLITE_FULL", "ENOSPC", "EDQUOT"):
+        return Missing(f"disk full ({name})\n{place}\nmake room there, or choose another place")
+    return Missing(f"cannot be written ({name})\n{place}\nchoose a place that is there and may be written")
 
 
 def refused(error: engine.DatabaseError, directory: Path) -> Exception:

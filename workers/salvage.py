@@ -108,7 +108,7 @@ def extract(directory: Path, to: Path, now_ms: int) -> Salvaged:
     if newest is None:
         raise Missing(f"no journal in {directory}")
     if to.exists() and any(to.iterdir()):
-        raise Missing(f"{to} is not empty")
+        raise Missing(f"{to} is not empty\n{to}\nname a new directory")
     to.mkdir(parents=True, exist_ok=True)
     known = mark.newest(directory / mark.NAME)
     months, upto = recovery.files(directory), known.seq if known else 0
