@@ -14,7 +14,7 @@ _NUMBER: Final = re.compile(
     r"(?<!\d)(?=\d(?: *+\d){10})"  # a group begins, and there are digits enough
     r"(?:(?=((?:8 *+6 *+)?1 *+[3-9](?: *+\d){9}(?!\d)))|(?=((?:\d *+){17}(?:\d(?!\d)|[Xx]))))"
 )
-_ESCAPED: Final = re.compile(r"\\u([0-9a-fA-F]{4})")
+_ESCAPED: Final = re.compile(r"\\(?:u([0-9a-fA-F]{4})|[fnrt])")
 TELLING: Final = ("comment", "token")  # what people wrote, and a right that still holds
 LONGEST: Final = 18
 _CHECKS: Final = "10X98765432"
@@ -77,7 +77,7 @@ def bare(payload: bytes, most: int) -> bytes | None:
 
 def _readable(payload: bytes, most: int) -> str:
     text = payload[: most + MARGIN].decode("utf-8", "replace")
-    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)), text)
+    return _ESCAPED.sub(lambda found: chr(int(found[1], 16)) if found[1] else " ", text)
 
 
 def _without(payload: bytes) -> bytes:

@@ -56,6 +56,17 @@ def test_rows_are_parted_by_how_long_they_live() -> None:
     assert chain.split([1], columns(ITEMS[:1])) == (chain.encode(([1], ["a"], [1], rows[:1])), chain.NOTHING)
 
 
+def test_the_first_long_lived_kind_is_not_erased_with_the_short_lived() -> None:
+    facts = columns(
+        [
+            ("a", 1, Row(10, chain.LONG_FROM - 1, 1, "", "", 0, b"")),
+            ("a", 2, Row(10, chain.LONG_FROM, 1, "", "", 0, b"")),
+        ]
+    )
+    _, long = chain.split([1, 2], facts)
+    assert long == chain.encode(([2], ["a"], [2], facts.rows[1:]))
+
+
 def test_the_chain_can_be_followed_when_only_digests_are_left() -> None:
     short, long = (chain.sha256(part).digest() for part in chain.split(list(range(1, len(FACTS.rows) + 1)), FACTS))
     assert chain.link(START.chain, HEAD, short, long) == seal(START, HEAD, FACTS).chain

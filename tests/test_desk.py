@@ -111,6 +111,33 @@ def test_a_number_with_another_body_is_refused_each_time_and_the_first_answer_st
     assert a.folded() == a.state.digest()
 
 
+OWN = TAKE | {"number": "X001", "replaces": 1}
+
+
+def test_a_take_that_was_replaced_before_it_came_is_not_done() -> None:
+    a = AtWork()
+    assert a.hear(event(2, OWN))[0].ok is not None
+    (late,) = a.hear(event(1))
+    assert (late.refused, late.again) == ("replaced", True)
+    assert [one.number for one in a.state.tickets.values()] == ["X001"] and a.folded() == a.state.digest()
+
+
+def test_a_take_that_was_done_before_it_was_replaced_is_cancelled() -> None:
+    a = AtWork()
+    a.hear(event(1))
+    (result,) = a.hear(event(2, OWN))
+    assert result.ok is not None and result.ok.number == "X001"
+    assert a.names() == ["TicketTaken", "TicketCancelled", "TicketTaken"] and a.folded() == a.state.digest()
+    (again,) = a.hear(event(2, OWN))
+    assert again.again and again.ok == result.ok and len(a.rows) == 3
+
+
+def test_a_take_replaces_no_other_than_one_before_it() -> None:
+    a = AtWork()
+    (result,) = a.hear(event(1, OWN))
+    assert result.ok is not None and a.names() == ["TicketTaken"]
+
+
 def test_a_boot_of_long_ago_is_refused() -> None:
     a = AtWork()
     for life in range(BOOTS + 2):

@@ -3,6 +3,7 @@
 import pytest
 
 from core import commands as c
+from core.fact import Cause
 from core.facts import CaseOpened, EvaluationSubmitted
 from tests.desks import PROOFS, AtWork, event
 from tests.halls import HALL
@@ -26,6 +27,17 @@ def test_words_stand_beside_the_facts_that_say_where() -> None:
     a.hear(event(2, RATE | {"comment": "再说一次"}), "ev-1")
     assert a.notes == [note], "neither of a resend nor of a rating that does not count"
     assert a.folded() == a.state.digest()
+
+
+def test_the_words_of_a_person_without_a_device_are_kept_once() -> None:
+    a = AtWork(SERVED)
+    cause, rating = Cause("web", "page", 1, 7), c.SubmitEvaluation(1, 2, channel="qr")
+    first = a.desk.perform(cause, rating, a.at_ms, "等太久")
+    again = a.desk.perform(cause, rating, a.at_ms, "等太久")
+    a.commit()
+    assert (again.again, again.ok) == (True, first.ok) and first.ok is not None
+    (note,) = a.notes
+    assert note.text == "等太久" and note.ref == a.state.cases[1].texts[0]
 
 
 @pytest.mark.parametrize("text", [f"谢谢 {PHONE}", "1" * 490 + " 11010519491231002X"])

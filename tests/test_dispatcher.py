@@ -294,6 +294,15 @@ def test_a_repaint_shows_every_screen_and_a_sync_asks_every_device(sync: bool) -
     assert not a.messages(), "once"
 
 
+def test_a_repaint_is_of_every_hall_whoever_was_heard(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("workers.dispatcher._real_ms", lambda: 10_000)
+    a = around(opened(), Driven(changed(hall={"id": "h2"}), hall=Hall(HallState("h2"))))
+    a.serve([said("kiosk-1", 1)])
+    a.dispatcher.repaint(sync=False)
+    a.serve([said("kiosk-1", 2)])  # in the same moment: nobody would look at the other hall
+    assert {one.topic.split("/")[2] for one in a.messages("screen")} == {HALL, "h2"}
+
+
 def test_a_sync_is_not_forgotten_when_a_plain_repaint_follows_it() -> None:
     a = around()
     a.dispatcher.repaint(sync=True)

@@ -9,6 +9,7 @@ import pytest
 from core import commands as c
 from core.facts import StaffSignedOff
 from devices import topics
+from tests.desks import said
 from tests.halls import HALL, MORNING
 from tests.test_dispatcher import Around, around
 from workers.door import WAITING_MAX, Busy, Door
@@ -42,6 +43,21 @@ def test_a_page_is_answered_after_the_commit_and_not_on_its_topic() -> None:
     assert result.ok.number == "A001"
     assert told.index("durable") >= 0, "nothing is heard before it is durable"
     assert not one.messages(topics.ACK), "a page reads its answer, not the broker"
+
+
+def test_a_page_takes_no_answer_away_from_a_device_of_the_same_batch() -> None:
+    one = around()
+
+    async def scenario() -> None:
+        page = asyncio.ensure_future(one.dispatcher.door.submit(HALL, "kiosk-1", TAKE))
+        await asyncio.sleep(0)
+        one.batches_ = [[said("kiosk-2", 1)]]
+        await one.dispatcher.serve()
+        assert (await page).ok is not None
+
+    asyncio.run(scenario())
+    (result,) = one.results("kiosk-2")
+    assert result.ok is not None and not one.results("kiosk-1")
 
 
 def test_a_page_that_resends_gets_its_first_answer() -> None:

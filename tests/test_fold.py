@@ -118,6 +118,15 @@ def test_a_hall_with_a_snapshot_and_one_without_are_both_whole(tmp_path: Path) -
     assert found.halls["h2"].state.digest() == two.state.digest()
 
 
+def test_a_state_that_is_older_than_its_place_says_does_not_pass_for_the_head(tmp_path: Path) -> None:
+    driven = a_morning()
+    early, n = driven.state.snapshot(), driven.state.n
+    driven.take()
+    stored(tmp_path, driven, snapshots={HALL: (driven.state.n, early)})
+    with pytest.raises(JournalDamaged, match=f"ends at {n}, the journal at {driven.state.n}"):
+        recovered(tmp_path)
+
+
 def test_a_damaged_snapshot_is_skipped_and_named(tmp_path: Path) -> None:
     """The one before it will do."""
     driven = a_morning()

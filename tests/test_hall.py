@@ -45,6 +45,18 @@ def test_a_command_is_due_in_no_table_but_time() -> None:
         opened().hall.decide(c.Tick(), MORNING)
 
 
+def test_what_was_due_before_the_last_fact_happens_no_earlier_than_it() -> None:
+    """A journal that was erased or restored says so later than what is due since: the start brings both in order."""
+    driven = opened()
+    driven.take()
+    driven.call()
+    driven.ask(c.HoldTicket(1))
+    due_ms = driven.state.next_due_ms()
+    driven.fold([f.JournalErased("2026-11-01", 1, ("2026-10",))], due_ms + 1)
+    found = driven.hall.due(due_ms + 1)
+    assert found is not None and found[0] == due_ms + 1 and found[1]
+
+
 def test_a_rating_that_cannot_be_counted_keeps_its_level_whoever_refuses_it() -> None:
     hall = opened().hall
     (kept,) = hall.refuse(c.SubmitEvaluation(4, 2, channel="pad"), Refusal.FORBIDDEN, "kiosk-1")

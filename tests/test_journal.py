@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from tests.test_journal_suite import a_row, by_seq, everything, opened, rows
-from workers import engine
+from workers import engine, mark
 from workers.journal import Listener
 from workers.opening import Options
 from workers.ports import Part
@@ -173,5 +173,48 @@ def test_what_is_left_to_store_at_the_end_hides_no_reason_why_it_ends(tmp_path: 
             await journal.append([Part("a", 0, rows(0, 1))])
             journal.save_marks({"a": 1} | {f"hall-{n}": n for n in range(2000)})
             await journal._other(lambda db: db.execute(change).fetchall())
+
+    asyncio.run(scenario())
+
+
+def test_upkeep_does_not_overtake_a_batch_that_is_being_retried(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path) as journal:
+            done, tried, thrice = list[str](), list[str](), asyncio.Event()
+
+            def retry(error: str) -> None:
+                tried.append(error)
+                if len(tried) == 3:
+                    thrice.set()
+
+            journal.listener = Listener(retry=retry, commit=lambda *_: done.append("commit"))
+            other = engine.connect(journal.path, isolation_level=None)
+            other.execute("BEGIN IMMEDIATE")
+            append = asyncio.create_task(journal.append([Part("a", 0, rows(0, 2))]))
+            upkeep = asyncio.create_task(journal.alone(lambda _: done.append("upkeep")))
+            await thrice.wait()
+            other.close()
+            await asyncio.gather(append, upkeep)
+            assert done == ["commit", "upkeep"]
+
+    asyncio.run(scenario())
+
+
+def test_one_fact_moves_the_mark_and_a_disk_that_refuses_it_ends_the_writing(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        options = Options(presize=0, mark_every_s=0.001)
+        async with opened(tmp_path, options) as journal:
+            await journal.append([Part("a", 0, rows(0, 1))])
+            async with asyncio.timeout(5):
+                while journal.stats.marks == 0:
+                    await asyncio.sleep(0.001)
+            known = mark.newest(tmp_path / mark.NAME)
+            assert known is not None and known.seq == 1
+            os.close(journal._mark_file._fd)
+            await journal.append([Part("a", 1, rows(1, 1))])
+            await asyncio.wait([journal._marking])
+            with pytest.raises(OSError, match="Bad file descriptor"):
+                await journal.append([Part("a", 2, rows(2, 1))])
+            journal._mark_file._fd = os.open(tmp_path, os.O_RDONLY)  # something to close
 
     asyncio.run(scenario())

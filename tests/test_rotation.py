@@ -256,6 +256,28 @@ def test_a_full_disk_before_the_rename_leaves_the_old_month_in_use(
     assert verify(tmp_path) == []
 
 
+def test_after_the_rename_an_error_ends_the_writing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The next start goes on in the new file: nothing may be added to the old one."""
+
+    async def fails(*_: object) -> None:
+        raise OSError("as told")
+
+    async def scenario() -> None:
+        async with start(tmp_path) as journal:
+            await filled(journal)
+            with monkeypatch.context() as patch, pytest.raises(OSError, match="as told"):
+                patch.setattr("workers.opening.write_on", fails)
+                await journal.rotate("2026-12")
+            with pytest.raises(OSError, match="as told"):
+                await journal.append([Part("a", 30, rows(30, 1))])
+        async with start(tmp_path) as journal:
+            assert journal.path.name == NEXT
+            await journal.append([Part("a", 30, rows(30, 1))])
+
+    asyncio.run(scenario())
+    assert verify(tmp_path) == []
+
+
 def test_the_writer_is_in_the_new_file_with_all_its_settings(tmp_path: Path) -> None:
     async def scenario() -> None:
         async with start(tmp_path) as journal:

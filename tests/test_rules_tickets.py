@@ -52,6 +52,13 @@ def test_the_gap_between_presses_ends_to_the_ms() -> None:
     assert isinstance(hall.send("kiosk-1", c.TakeTicket("si")), TicketAnswer)
 
 
+def test_a_slip_of_the_kiosks_own_is_no_press_and_holds_nobody_back() -> None:
+    hall = opened()
+    hall.send("kiosk-1", c.TakeTicket("si", number="X001", happened_ms=MORNING - MIN))
+    hall.at_ms += 1
+    assert isinstance(hall.send("kiosk-1", c.TakeTicket("si")), TicketAnswer)
+
+
 def test_f9_a_failed_print_is_a_fact_and_the_slip_can_be_printed_again() -> None:
     hall = opened()
     ticket = hall.take()

@@ -85,6 +85,18 @@ def test_a_number_just_within_reach_raises_nothing() -> None:
     assert window.judge(2, 7) is None
 
 
+def test_the_floor_itself_is_seen_though_nobody_knows_its_answer_any_more() -> None:
+    window = settled(1, *range(3, ANSWERS + 3))  # 2 is missing, 64 came after 1
+    assert (window.floor, 1 in window.answers) == (1, False)
+    assert window.judge(1, 7) == SEEN and window.judge(2, 7) is None
+
+
+def test_what_follows_a_raised_floor_without_a_gap_is_below_it() -> None:
+    window = settled(*range(2, REACH + 1))  # 1 alone is missing: all else within reach was seen
+    assert window.settle(REACH + 1, 7, DONE) == 1
+    assert (window.floor, window.above, window.skipped) == (REACH + 1, [], [(1, 1)])
+
+
 def test_a_great_jump_gives_up_what_it_passes_and_says_so() -> None:
     window = settled(1, 3, 5, 900)
     assert window.settle(3000, 7, DONE) == (3000 - REACH) - 4

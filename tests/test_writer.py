@@ -1,6 +1,7 @@
 """workers/writer.py: other writers are fenced, a batch is whole or absent, words, letters, snapshots, checkpoints."""
 
 import asyncio
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -174,6 +175,53 @@ def test_a_checkpoint_comes_when_the_log_has_grown_and_the_log_is_used_again(tmp
                 await journal.append([Part("a", 100 * n, rows(100 * n, 100))])
             assert await journal.maybe_checkpoint(idle=True)
             assert journal.stats.checkpoints == checkpoints + 1
+
+    asyncio.run(scenario())
+
+
+def test_what_a_reader_held_back_is_moved_once_he_has_gone(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path, Options(presize=0, checkpoint=50_000, checkpoint_idle=50_000)) as journal:
+            await journal.append([Part("a", 0, rows(0, 1))])
+            with closing(engine.reader(journal.path)) as db:
+                db.execute("BEGIN")
+                assert db.execute("SELECT count(*) FROM journal").fetchone() == (1,)
+                await journal.append([Part("a", 1, rows(1, 1000))])
+                assert await journal.maybe_checkpoint(idle=True), "as far as the reader lets it"
+            assert await journal.maybe_checkpoint(idle=True), "the rest"
+            assert not await journal.maybe_checkpoint(idle=True), "nothing is left"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("name", ["SQLITE_FULL", "SQLITE_IOERR_FSYNC"])
+def test_a_checkpoint_is_put_off_by_a_full_disk_and_by_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    def fails(db: engine.Connection) -> tuple[int, int]:
+        error = engine.OperationalError("as told")
+        error.sqlite_errorname = name
+        raise error
+
+    async def scenario() -> bool:
+        async with opened(tmp_path, Options(presize=0, checkpoint=0)) as journal:
+            monkeypatch.setattr("workers.journal.checkpoint", fails)
+            return await journal.maybe_checkpoint(idle=False)
+
+    if name == "SQLITE_FULL":
+        assert asyncio.run(scenario()) is False
+    else:
+        with pytest.raises(engine.OperationalError, match="as told"):
+            asyncio.run(scenario())
+
+
+def test_a_state_behind_the_head_is_good_up_to_the_batch_before_its_next_fact(tmp_path: Path) -> None:
+    async def scenario() -> None:
+        async with opened(tmp_path, SMALL) as journal:
+            for n in range(3):
+                await journal.append([Part("a", n, rows(n, 1))])
+            await journal.save("a", 1, b"state")
+            assert (await journal.start()).after == 1, "fact 2 stands at the end of batch 2, and is read"
 
     asyncio.run(scenario())
 
