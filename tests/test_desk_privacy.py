@@ -82,8 +82,8 @@ def test_no_letter_brings_personal_data_in(leaf: str, text: str) -> None:
 
 def test_of_a_message_with_a_number_of_somebody_nothing_is_kept_wherever_it_stands() -> None:
     a = AtWork()
-    payload = event(1, {"type": "ticket.take", "x": "x" * 2 * LETTER_MAX, "service": PHONE})
-    a.hear(payload)
+    payload = event(1, {"type": "ticket.hold", "x": "x" * 2 * LETTER_MAX, "why": PHONE})
+    a.hear(payload, "caller-1")
     (letter,) = a.letters
     assert letter.payload == f"{len(payload)} bytes".encode()
 
