@@ -1,29 +1,35 @@
 """bench/latency.py: from a key to its picture on the screen, in open loop, against a relay that only echoes.
 
 `press` mode: 200 connections, one unacknowledged each, like real keys. The bound of a pair is twice the relay's p99
-plus twice the disk's: what broker, loopback and one commit cost whatever is done in between.
+plus twice the disk's: what broker, loopback and one commit cost whatever is done in between. Then the big hall as it
+is, from the moment its door opens: a few presses a second, beside a crowd at the kiosks. Too few for a p99.
 """
 
 import argparse
 import sys
+import time
 from pathlib import Path
 from typing import Any, Final
 
 import msgspec
 from hdrh.histogram import HdrHistogram
 
-from bench import machine, pairs, plan, runs
+from bench import load, machine, pairs, plan, runs
 from bench.generate import Asked, Generated
 from bench.pace import NORMAL
 from bench.pairs import Gate, Options, Report
 from bench.product import Setup
 from bench.runs import MOSQUITTO, Wrong
 from bench.rush import presses
+from bench.scopes import OPENS_MS, SCOPES
 
 HALLS, COUNTERS, CONNECTIONS = 40, 15, 200
 RATES: Final = (500, 2_000)
 GATED: Final = 2_000
 SAMPLES: Final = 10_000  # that a p99 needs; below, no number
+SENT: Final = 1.1 * SAMPLES / 0.75  # three messages of four are seen on a screen
+OPENING: Final = "hall"
+OPENING_S: Final = 36.0  # the crowd at the door takes 30
 SHARES: Final = (0.5, 0.9, 0.99, 0.999)
 LATE_MS, LATE_SHARE = 2.0, 0.2
 PAIRS: Final = {500: 1, 2_000: 7}
@@ -60,7 +66,11 @@ class Pressed(msgspec.Struct):
 
     def said(self) -> str:
         """For people."""
-        shown = ", ".join(f"p{float(share) * 100:g} {value:.2f}" for share, value in self.quantiles_ms.items())
+        few = self.samples < SAMPLES
+        enough = {share: value for share, value in self.quantiles_ms.items() if not few or float(share) < 0.99}
+        shown = ", ".join(f"p{float(share) * 100:g} {value:.2f}" for share, value in enough.items())
+        if self.samples < 1_000:
+            shown += f", longest {self.curve_ms[-1][1]:.2f}"
         return f"{shown} ms of {self.samples}, unseen {self.unseen}, generator late p99 {self.late_ms:.2f} ms"
 
 
@@ -83,28 +93,45 @@ def encoded(latency_us: list[int]) -> str:
 
 
 class Bench:
-    """One plan of presses, sent to product and relay by turns."""
+    """One plan of presses, sent to product and relay by turns. `setup`: the halls that it is for."""
 
-    def __init__(
-        self, place: Path, rate: int, seconds: float, seed: int, *, halls: int = HALLS, counters: int = COUNTERS
-    ) -> None:
-        self.halls, self.counters, self.seconds = halls, counters, seconds
-        self.plan = plan.presses(
-            presses(halls=halls, counters=counters, rate=rate, seconds=seconds, seed=seed, connections=CONNECTIONS)
-        )
-        self.file = plan.write(self.plan, place / f"plan-{rate}")
+    def __init__(self, made: plan.Plan, file: Path, seconds: float, setup: Setup) -> None:
+        self.plan, self.file, self.seconds, self.setup = made, plan.write(made, file), seconds, setup
         self.wrong = Wrong()
+
+    @classmethod
+    def presses(
+        cls, place: Path, rate: int, seconds: float, seed: int, *, halls: int = HALLS, counters: int = COUNTERS
+    ) -> "Bench":
+        """At one rate, evenly."""
+        timed = presses(halls=halls, counters=counters, rate=rate, seconds=seconds, seed=seed, connections=CONNECTIONS)
+        setup = Setup("", "", halls=halls, counters=counters)
+        return cls(plan.presses(timed), place / f"plan-{rate}", seconds, setup)
+
+    @classmethod
+    def opening(cls, place: Path, seconds: float, seed: int) -> "Bench":
+        """The big hall from the opening of its door, second by second."""
+        drawn = [load.opening(day, seconds / 60) for day in load.days(SCOPES[OPENING], seed)]
+        policies = runs.write_policies(drawn, place / "policies")
+        made = plan.since(plan.day(drawn, 1, CONNECTIONS), -1_000_000 * min(day.said[0].at_ms for day in drawn))
+        return cls(made, place / "plan-opening", seconds, Setup("", "", policies=str(policies), origin_ms=OPENS_MS))
 
     def ours(self) -> Pressed:
         """The product: acks, orders, pictures, a durable journal."""
         with runs.workplace() as place, runs.broker(MOSQUITTO, place) as url:
-            setup = Setup(url, str(place / "data"), halls=self.halls, counters=self.counters, seconds=self.seconds + 60)
-            with runs.dispatcher(setup) as subject, runs.generator(self._asked(url, "pictures")) as load:
+            setup = msgspec.structs.replace(
+                self.setup,
+                url=url,
+                data=str(place / "data"),
+                count=self.plan.events,
+                seconds=self.seconds + 60,
+                anchor_ms=time.time_ns() // 1_000_000 if self.setup.origin_ms else 0,
+            )
+            with runs.dispatcher(setup) as subject, runs.generator(self._asked(url, "pictures")) as keys:
                 subject.ready()
-                load.ready()
-                load.tell("0")
-                found = runs.generated(load)
-                subject.tell("stop")
+                keys.ready()
+                keys.tell("0")
+                found = runs.generated(keys)
                 done = runs.done(subject)
             self.wrong += runs.examine(place / "data", self.plan.causes, done.digests)
         return pressed(found, done.cpu_s / done.received * 1e6)
@@ -113,11 +140,11 @@ class Bench:
         """The relay."""
         with runs.workplace() as place, runs.broker(MOSQUITTO, place) as url:
             relay = runs.noop(url, 10**9, "--relay", "--seconds", str(self.seconds + 60))
-            with relay as subject, runs.generator(self._asked(url, "echo")) as load:
+            with relay as subject, runs.generator(self._asked(url, "echo")) as keys:
                 subject.ready()
-                load.ready()
-                load.tell("0")
-                found = runs.generated(load)
+                keys.ready()
+                keys.tell("0")
+                found = runs.generated(keys)
                 subject.tell("stop")
                 done = runs.received(subject)
         return pressed(found, done.cpu_us)
@@ -147,20 +174,25 @@ def run(options: Options, rest: list[str]) -> Report:
     wrong, found = Wrong(), dict[int, list[Pair]]()
     with runs.workplace() as place:
         for rate in given.rates:
-            seconds = options.seconds or (3.0 if options.quick else 1.3 * SAMPLES / (0.75 * rate))
-            bench = Bench(place, rate, seconds, options.seed)
+            seconds = options.seconds or (3.0 if options.quick else SENT / rate)
+            bench = Bench.presses(place, rate, seconds, options.seed)
             number = options.pairs or (1 if options.quick else PAIRS.get(rate, 2))
-            found[rate] = _pairs(bench, rate, number, discard=not options.quick and rate == GATED)
+            found[rate] = _pairs(bench, f"{rate}/s", number, discard=not options.quick and rate == GATED)
             wrong += bench.wrong
+        bench = Bench.opening(place, 3.0 if options.quick else OPENING_S, options.seed)
+        door = _pairs(bench, OPENING, 1, discard=False)
+        wrong += bench.wrong
     gate = _gate(found.get(GATED, []), options)
     unseen = sum(pair.ours.unseen for some in found.values() for pair in some)
     notes = [f"{unseen} presses were never seen: counted up to the end of their run"] if unseen else []
-    rows = [_row(rate, pair) for rate, some in found.items() for pair in some]
+    rows = [_row(f"{rate}/s", pair) for rate, some in found.items() for pair in some]
+    rows += [_row(f"{OPENING}, {bench.seconds:.0f} s from the opening of its door", pair) for pair in door]
     extra: dict[str, Any] = {"pairs": {str(rate): msgspec.to_builtins(some) for rate, some in found.items()}}
+    extra["opening"] = msgspec.to_builtins(door)
     return Report("latency", [gate, *runs.correctness("latency", wrong)], extra, rows, notes)
 
 
-def _pairs(bench: Bench, rate: int, number: int, *, discard: bool) -> list[Pair]:
+def _pairs(bench: Bench, what: str, number: int, *, discard: bool) -> list[Pair]:
     found = []
     for turn in range(number + discard):
         disk = [machine.fdatasync_p99_us()]
@@ -169,7 +201,7 @@ def _pairs(bench: Bench, rate: int, number: int, *, discard: bool) -> list[Pair]
         else:
             ours, relay = bench.ours(), bench.theirs()
         disk.append(machine.fdatasync_p99_us())
-        sys.stderr.write(f"latency {rate}/s, {turn}: ours {ours.said()}; relay {relay.said()}\n")
+        sys.stderr.write(f"latency {what}, {turn}: ours {ours.said()}; relay {relay.said()}\n")
         found.append(Pair(ours, relay, sum(disk) / len(disk) / 1000))
     return found[discard:]
 
@@ -191,12 +223,12 @@ def _fair(pair: Pair) -> bool:
     return not (pair.ours.late or pair.relay.late) and min(pair.ours.samples, pair.relay.samples) >= SAMPLES
 
 
-def _row(rate: int, pair: Pair) -> tuple[str, ...]:
+def _row(what: str, pair: Pair) -> tuple[str, ...]:
     void = " VOID, generator late" if pair.ours.late or pair.relay.late else ""
     return (
-        f"{rate}/s",
+        what,
         f"ours {pair.ours.said()}{void}",
-        f"relay p99 {pair.relay.p99_ms:.2f} ms, late {pair.relay.late_ms:.2f} ms",
+        f"relay {pair.relay.said()}",
         f"fdatasync p99 {pair.fdatasync_p99_ms:.2f} ms",
         f"bound {pair.bound_ms:.2f} ms",
         f"generator's priority {pair.ours.priority}",

@@ -86,6 +86,7 @@ def _through_the_wire(drawn: list[Day], speed: int, broker: str) -> tuple[Outcom
                 url,
                 str(place / "data"),
                 policies=str(policies),
+                count=made.events,
                 seconds=seconds + 60,
                 speed=speed,
                 origin_ms=start_ms,
@@ -96,7 +97,6 @@ def _through_the_wire(drawn: list[Day], speed: int, broker: str) -> tuple[Outcom
                 subject.ready()
                 people.tell(str(begin_ns))
                 sent = runs.generated(people)
-                subject.tell("stop")
                 done = runs.done(subject)
         wrong = runs.examine(place / "data", made.causes, done.digests)
         account = asyncio.run(_account(place / "data", drawn))

@@ -78,6 +78,13 @@ def day(days: Sequence[Day], speed: int, connections: int) -> Plan:
     return _planned([], [lane for lane in lanes if lane])
 
 
+def since(made: Plan, start_ns: int) -> Plan:
+    """What was due earlier comes before the clock, which starts there."""
+    before = [[one for one in lane if one[0] < start_ns] for lane in made.timed]
+    timed = [[(one[0] - start_ns, *one[1:]) for one in lane if one[0] >= start_ns] for lane in made.timed]
+    return Plan([*made.before, *before], timed, made.causes, made.digest)
+
+
 def _planned(before: Any, timed: Any) -> Plan:
     """Frames, causes and digest of (due, topic, payload, screen, status)."""
     total, causes = hashlib.sha256(), dict[str, list[Cause]]()

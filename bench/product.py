@@ -11,7 +11,7 @@ import os
 import resource
 import sys
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 from random import Random
 from typing import Any, Final
@@ -25,7 +25,7 @@ from core.hall import Hall
 from core.policy import Policy
 from core.state import HallState
 from workers import eventloop, fold
-from workers.clock import Clock
+from workers.clock import Clock, utc_ms
 from workers.dispatcher import Dispatcher
 from workers.journal import Listener, SqliteJournal
 from workers.link import Link
@@ -175,7 +175,7 @@ class Process:
 
     def __init__(self, setup: Setup, journal: SqliteJournal, halls: dict[str, Hall]) -> None:
         self.setup, self.journal = setup, journal
-        self.clock = Clock(setup.speed, setup.origin_ms, setup.anchor_ms)
+        now_ms = hall_clock(setup)
         self.tallies = Tallies()
         self.commit_s = 0.0
         self.stopping = asyncio.Event()
@@ -188,7 +188,7 @@ class Process:
             inbox_max=4096,
             pace_s=setup.pace_s,
         )
-        self.link = Link(settings, now_ms=self.clock.now_ms, random=Random(1), on_live=self._live)
+        self.link = Link(settings, now_ms=now_ms, random=Random(1), on_live=self._live)
         self.gate, self.outbox = Gate(self.link, setup), MqttOutbox(self.link)
         self.halls = halls
         kind = Dispatcher if setup.kind == "product" else Deaf
@@ -198,7 +198,7 @@ class Process:
             journal=journal,
             outbox=self.outbox,
             upkeep=self._upkeep,
-            now_ms=self.clock.now_ms,
+            now_ms=now_ms,
             epoch=journal.epoch,
             tallies=self.tallies,
         )
@@ -284,6 +284,14 @@ class Process:
             recovered=recovered,
             digests={name: hall.state.digest() for name, hall in self.halls.items()},
         )
+
+
+def hall_clock(setup: Setup) -> Callable[[], int]:
+    """UTC ms of the hall. At its own speed the product knows only the real day; here it may be another one."""
+    if setup.speed != 1 or not setup.origin_ms:
+        return Clock(setup.speed, setup.origin_ms, setup.anchor_ms).now_ms
+    apart_ms = setup.origin_ms - setup.anchor_ms
+    return lambda: utc_ms() + apart_ms
 
 
 def rss_mb() -> float:

@@ -23,7 +23,6 @@ RATE: Final = 2_000
 SECONDS: Final = 4.0
 DESKS: Final = 1_000  # that press, so that each gets through a visit in a run
 SETTLED: Final = 3_000  # messages a second that are surely folded before the clock starts
-PAIRS: Final = 3
 HALLS: Final = (1, 10, 100, 1_000)
 WAITING: Final = (100, 1_000, 10_000, 100_000)
 SMALL: Final = (4, 10)  # counters and services of a hall, when there may be a thousand
@@ -102,7 +101,7 @@ def run(options: Options, rest: list[str]) -> Report:
     parser.add_argument("--halls", type=int, nargs="+", default=[1, 50] if options.quick else list(HALLS))
     parser.add_argument("--waiting", type=int, nargs="+", default=[100, 5_000] if options.quick else list(WAITING))
     given = parser.parse_args(rest)
-    number = options.pairs or (1 if options.quick else PAIRS)
+    number = options.pairs or (1 if options.quick else pairs.PAIRS)
     with runs.workplace() as place:
         bench = Bench(place, options.seed, options.seconds or (1.0 if options.quick else SECONDS))
         halls = _pairs(bench.halls, given.halls, "ingest", number)

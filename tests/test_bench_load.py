@@ -37,6 +37,19 @@ def test_a_day_has_the_shares_of_the_model() -> None:
     assert len(day.expected.waits) >= 395
 
 
+def test_a_plan_that_starts_at_the_door_has_everything_else_before_it() -> None:
+    whole = plan.day([opening(one, 20) for one in days(SCOPES["tiny"], 1)], 1, 8)
+    door_ns = 120 * 10**9
+    cut = plan.since(whole, door_ns)
+    assert [len(a) + len(b) for a, b in zip(cut.before, cut.timed, strict=True)] == [len(one) for one in whole.timed]
+    assert sum(map(len, cut.before)) > 0 and cut.timed_events > 0
+    assert all(one[0] < door_ns for lane in cut.before for one in lane)
+    assert sorted(one[0] + door_ns for lane in cut.timed for one in lane) == sorted(
+        one[0] for lane in whole.timed for one in lane if one[0] >= door_ns
+    )
+    assert cut.events == whole.events and cut.causes == whole.causes
+
+
 def test_the_opening_of_a_day_is_its_beginning() -> None:
     (day,) = days(SMALL, 1)
     first = opening(day, 20)

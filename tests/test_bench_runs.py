@@ -9,12 +9,13 @@ import msgspec
 from bench import runs
 from bench.memory import Driver
 from bench.pairs import Verdict, verdict
-from bench.product import COLLECT_AFTER, Done
+from bench.product import COLLECT_AFTER, Done, Setup, hall_clock
 from bench.runs import Wrong, correctness, examine
 from bench.watch import Watch, status_of
 from core import commands as c
 from core import record
 from core.fact import Cause
+from workers.clock import utc_ms
 from workers.journal import SqliteJournal
 from workers.ports import Part, Row
 
@@ -108,3 +109,13 @@ def test_a_process_talks_in_lines(tmp_path: Path) -> None:
 def test_the_product_collects_as_the_application_does() -> None:
     assert COLLECT_AFTER == (50_000, 20, 50)
     assert not Done().measured and msgspec.json.decode(b'{"received":2,"seconds":1}', type=Done).measured
+
+
+def test_a_hall_of_another_day_runs_at_its_own_speed() -> None:
+    """The product has no other day at speed 1; an opening as it is needs the day that its tickets are for."""
+    anchor_ms = utc_ms() - 5_000
+    now_ms = hall_clock(Setup("", "", origin_ms=NOW_MS, anchor_ms=anchor_ms))()
+    assert 0 <= utc_ms() - anchor_ms - (now_ms - NOW_MS) < 1_000
+    fast = hall_clock(Setup("", "", speed=60, origin_ms=NOW_MS, anchor_ms=anchor_ms))()
+    assert fast - NOW_MS >= 300_000
+    assert abs(hall_clock(Setup("", ""))() - utc_ms()) < 1_000
