@@ -37,16 +37,13 @@ def test_the_embedded_broker_serves_both_versions_and_ends() -> None:
 
 def test_starting_does_not_block_the_loop() -> None:
     async def scenario() -> None:
-        loop = asyncio.get_running_loop()
-        since, longest = loop.time(), 0.0
+        turns = 0
         starting = asyncio.create_task(EmbeddedBroker().start())
         while not starting.done():
-            before = loop.time()
             await asyncio.sleep(0.001)
-            longest = max(longest, loop.time() - before)
-        took = loop.time() - since
+            turns += 1
         await (await starting).stop()
-        assert longest < took / 2
+        assert turns > 3, "one that blocks leaves one turn before it and one after it"
 
     play(scenario)
 

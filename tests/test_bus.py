@@ -17,6 +17,7 @@ from devices.frames import Frame
 from devices.intake import Shown
 from devices.outbox import OutboxFull
 from devices.pictures import CallerPicture, CounterPicture, EvaluatorPicture
+from tests.minicore import eventually
 
 CALL = Frame(3, frames.KEYPAD, bytes([keys.CALL]))
 
@@ -156,8 +157,11 @@ def test_a_refusal_beeps_twice_and_a_grant_not_at_all(monkeypatch: pytest.Monkey
             assert diary.unit.pending
             diary.taken()
             diary.futures[-1].set_result(result)
+            await eventually(lambda: not diary.unit.pending)
+            if result.refused:
+                await eventually(lambda: len(diary.happened) == 2)
             await asyncio.sleep(0.05)
-            assert diary.taken() == [frames.beep(3)] * (2 if result.refused else 0) and not diary.unit.pending
+            assert diary.taken() == [frames.beep(3)] * (2 if result.refused else 0)
         diary.unit.heard(CALL, 2000)
         diary.futures[-1].cancel()
         diary.unit.heard(CALL, 3000)
@@ -175,7 +179,8 @@ def test_a_number_is_shown_until_it_is_echoed_and_three_times_at_most(monkeypatc
     async def scenario(diary: Diary) -> None:
         diary.picture("A012")
         diary.picture("A012")
-        await asyncio.sleep(0.2)
+        await eventually(lambda: ("silent",) in diary.happened)
+        await asyncio.sleep(0.1)
         assert diary.taken() == [shown, shown, shown, ("silent",)]
         diary.unit.heard(shown, 0)  # its echo: it is there again, and shows what it should
         assert diary.taken() == [(), shown]
@@ -183,7 +188,7 @@ def test_a_number_is_shown_until_it_is_echoed_and_three_times_at_most(monkeypatc
         await asyncio.sleep(0.1)
         assert diary.taken() == [], "an echo is no key, and ends the waiting"
         diary.picture("B001")
-        await asyncio.sleep(0.03)
+        await eventually(lambda: len(diary.happened) == 2)
         diary.unit.heard(frames.show(3, "B001"), 0)
         await asyncio.sleep(0.1)
         assert diary.taken() == [frames.show(3, "B001")] * 2

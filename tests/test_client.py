@@ -20,6 +20,7 @@ from tests.scripted import play
 
 QUICK = Timing(resend_s=0.15, resend_max_s=0.3, keep_s=0.3, backoff_s=0.02, backoff_max_s=0.1)
 SLOW = Timing(backoff_s=0.02, backoff_max_s=0.1)  # nothing is sent again for want of an answer
+KEEPING = Timing(keep_s=0.3, backoff_s=0.02, backoff_max_s=0.1)
 NAME = "caller-01"
 
 
@@ -242,13 +243,13 @@ def test_keep_means_later_and_the_same(iotcore_broker: RunningBroker) -> None:
                 return done("", events)
             return [wire.Result(events[0]["seq"], refused="device_unknown", keep=True)]
 
-        async with at_work(iotcore_broker, timing=QUICK) as (device, core):
+        async with at_work(iotcore_broker, timing=KEEPING) as (device, core):
             core.answer = unknown_once
             future = device.post(CallNext())
             await eventually(lambda: device.counts.kept)
             device.resend()
             assert (await future).ok is not None
-            assert at[1] - at[0] >= QUICK.keep_s
+            assert at[1] - at[0] >= KEEPING.keep_s
             assert core.numbers()[0] == core.numbers()[1]
 
     run(scenario)
@@ -256,7 +257,7 @@ def test_keep_means_later_and_the_same(iotcore_broker: RunningBroker) -> None:
 
 def test_refused_is_final(iotcore_broker: RunningBroker) -> None:
     async def scenario() -> None:
-        async with at_work(iotcore_broker, timing=QUICK) as (device, core):
+        async with at_work(iotcore_broker, timing=KEEPING) as (device, core):
             core.answer = lambda _, events: [wire.Result(events[0]["seq"], refused="nothing_eligible")]
             assert (await device.send(CallNext())).refused == "nothing_eligible"
             await heard_all(device, core)

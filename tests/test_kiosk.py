@@ -25,7 +25,7 @@ from tests.scripted import play
 
 TIMING = Timing(backoff_s=0.02, backoff_max_s=0.1, connect_s=0.4)
 TAKE = c.TakeTicket(service="si")
-PATIENCE_S = 0.2
+PATIENCE_S = 0.2  # where no answer can come; where one shall, it may take its time
 
 
 class Printer:
@@ -44,7 +44,7 @@ class Printer:
 def a_kiosk(port: int, prefix: str = "X", outbox: MemoryOutbox | None = None) -> tuple[Kiosk, Printer]:
     device = Device(f"mqtt://127.0.0.1:{port}", hall=HALL, device="kiosk-1", timing=TIMING, outbox=outbox)
     printer = Printer()
-    return Kiosk(device, printer, prefix=prefix, patience_s=PATIENCE_S), printer
+    return Kiosk(device, printer, prefix=prefix, patience_s=20.0), printer
 
 
 def granting(device: str, events: list[dict[str, Any]]) -> list[wire.Result]:
@@ -91,6 +91,7 @@ def run(scenario: Callable[[], Coroutine[Any, Any, None]]) -> None:
 async def cut(kiosk: Kiosk, gate: Gate) -> None:
     gate.shut(True)
     await eventually(lambda: not kiosk.device.online.is_set())
+    kiosk._patience_s = PATIENCE_S
 
 
 def test_the_hall_s_slip_is_printed_and_reported(iotcore_broker: RunningBroker) -> None:
@@ -137,7 +138,7 @@ def test_cut_off_it_gives_its_own_numbers_and_reports_them_in_order(iotcore_brok
 def test_silence_of_the_hall_is_ended_by_an_own_number_that_replaces_the_take(iotcore_broker: RunningBroker) -> None:
     async def scenario() -> None:
         async with at_work(iotcore_broker) as (kiosk, printer, core, _):
-            core.answer = silent
+            core.answer, kiosk._patience_s = silent, PATIENCE_S
             assert await kiosk.take(TAKE) == Slip("X001")
             core.answer = granting
             kiosk.device.resend()
@@ -171,6 +172,7 @@ def test_own_numbers_go_on_over_a_restart_and_the_slips_of_before_are_reported(
     async def scenario() -> None:
         outbox = SqliteOutbox(tmp_path / "kiosk.db")
         kiosk, _ = a_kiosk(1, outbox=outbox)  # nothing listens there
+        kiosk._patience_s = PATIENCE_S
         async with kiosk.device:
             assert [(await kiosk.take(TAKE)).number for _ in range(2)] == ["X001", "X002"]
         outbox.close()

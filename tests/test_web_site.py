@@ -8,7 +8,7 @@ import pytest
 from core import commands as c
 from tests.halls import HALL, opened
 from tests.sites import Around, with_site
-from workers.web import pages
+from workers.web import pages, server
 from workers.web.access import Grant
 from workers.web.sse import Client, Topic
 
@@ -64,11 +64,12 @@ def test_a_call_is_on_the_board_of_a_stream_at_once() -> None:
         client = around.site.hub.join(TOPICS["board"])
         await client.frames()
         await asyncio.sleep(0.3)
-        loop = asyncio.get_running_loop()
-        started = loop.time()
+        now_s = around.site.hub._now_s()
+        around.site.hub._now_s = lambda: now_s  # time stands: what is due a moment later never comes
         await around.say("clerk", "caller-1", {"type": "ticket.call_next"})
-        frames = await client.frames()
-        assert frames is not None and b"A001" in frames and loop.time() - started < 0.25
+        async with asyncio.timeout(10):
+            frames = await client.frames()
+        assert frames is not None and b"A001" in frames
         around.site.hub.leave(client)
 
     with_site(scenario, driven)
@@ -134,7 +135,7 @@ def test_a_browser_that_does_not_read_delays_nobody() -> None:
             started = loop.time()
             await around.say("clerk", "caller-1", {"type": "ticket.recall"}, seq=at + 1)
             slowest = max(slowest, loop.time() - started)
-        assert slowest < 0.5 and around.site.hub.dropped["board"] > 0
+        assert slowest < pages.WRITE_S / 2 and around.site.hub.dropped["board"] > 0
         writer.transport.abort()
 
     with_site(scenario, driven)
@@ -159,7 +160,9 @@ def test_a_browser_that_is_dead_is_given_up(monkeypatch: pytest.MonkeyPatch) -> 
     with_site(scenario)
 
 
-def test_shutdown_ends_every_stream_soon() -> None:
+def test_shutdown_ends_every_stream_soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(server, "STOP_S", 60.0)  # so long it would wait for streams that do not end
+
     async def scenario(around: Around) -> None:
         url = f"{around.web.url}/events/board?hall={HALL}"
         answers = [await around.session.get(url) for _ in range(20)]
@@ -168,7 +171,7 @@ def test_shutdown_ends_every_stream_soon() -> None:
         loop = asyncio.get_running_loop()
         started = loop.time()
         await around.web.stop()
-        assert loop.time() - started < 1
+        assert loop.time() - started < 30
         for answer in answers:
             await answer.read()
             answer.close()
