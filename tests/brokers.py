@@ -7,14 +7,24 @@ import socket
 import subprocess
 import sys
 import time
+import weakref
 from pathlib import Path
 
 import pytest
 
-from devices.kit_broker import free_port
 from workers.broker import IOTCORE_RECEIVE_MAX, LOOPBACK, iotcore_toml, mosquitto_conf
 
 MOSQUITTO = shutil.which("mosquitto") or shutil.which("mosquitto", path="/usr/sbin:/usr/local/sbin")
+
+
+def held_port(holder: object) -> int:
+    """A port of the loopback that is the holder's as long as it lives, also while nobody listens there: bound, so that
+    the system gives it to no other socket. Who sets SO_REUSEADDR, as brokers do, listens on it all the same."""
+    held = socket.socket()
+    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    held.bind((LOOPBACK, 0))
+    weakref.finalize(holder, held.close)
+    return int(held.getsockname()[1])
 
 
 class RunningBroker:
@@ -23,8 +33,8 @@ class RunningBroker:
     def __init__(self, kind: str, directory: Path) -> None:
         self.kind = kind
         self.directory = directory
-        self.port = free_port()
-        self.port_v5 = free_port(self.port) if kind == "iotcore" else self.port
+        self.port = held_port(self)
+        self.port_v5 = held_port(self) if kind == "iotcore" else self.port
         self.url = f"mqtt://{LOOPBACK}:{self.port_v5}"
         self.receive_max = IOTCORE_RECEIVE_MAX if kind == "iotcore" else 1000
         self.process: subprocess.Popen[bytes] | None = None

@@ -20,8 +20,7 @@ from typing import Self
 
 import pytest
 
-from devices.kit_broker import free_port
-from tests.brokers import wait_for_port
+from tests.brokers import held_port, wait_for_port
 from workers.broker import LOOPBACK
 
 SHIM = r"""
@@ -212,7 +211,7 @@ class Relay:
     """Between the dispatcher and its broker. `freeze`: nothing passes and nobody is told. `cut`: both ends are told."""
 
     def __init__(self, target: int) -> None:
-        self.target, self.port = target, free_port()
+        self.target, self.port = target, held_port(self)
         self.url = f"mqtt://{LOOPBACK}:{self.port}"
         self.process = self._start()
 

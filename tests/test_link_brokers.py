@@ -69,6 +69,8 @@ def test_what_was_not_settled_comes_again_in_order_and_what_was_does_not(broker:
             await link.settle(batches[0])
             await asyncio.sleep(0)  # one write a turn
             link._flush()
+            assert link.publish("jh/v1/h1/k1/ack", b"", False, None)
+            await until(lambda: not link._flights)  # confirmed after what was settled: the broker knows all of it
             assert link._transport is not None
             link._transport.close()
             await until(lambda: len(link.lives) == 2)
