@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from tests.test_recovery import change
-from tests.test_rotation import NEXT, OLD, rotated
+from tests.test_rotation import NEXT, OLD, on_disk, rotated
 from tests.test_salvage import harm
 from workers import archive, export, mark, owner, recovery
 from workers.ports import JournalDamaged, Missing
@@ -60,6 +60,37 @@ def test_what_was_done_to_an_archived_month_is_found(tmp_path: Path, harm: str) 
             path.write_bytes((tmp_path / NEXT).read_bytes())
     path.chmod(0o444)
     assert verify(tmp_path)[0].startswith(f"{OLD}: ")
+
+
+def test_each_step_is_on_disk_before_the_next_and_the_original_goes_last(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rotated(tmp_path)
+    steps, unlink = list[str](), Path.unlink
+    on_disk(monkeypatch, steps)
+    monkeypatch.setattr(
+        Path, "unlink", lambda path, **more: (steps.append(f"gone {path.name}"), unlink(path, **more))[1]
+    )
+    archive.archive(tmp_path)
+    first = steps.index(f"file {OLD}.part")
+    assert [one for one in steps[first:] if "-wal" not in one and "-shm" not in one] == [
+        f"file {OLD}.part",
+        "file journal-2026-11.json.part",
+        "name journal-2026-11.json",
+        f"name {OLD}",
+        "directory archive",
+        f"gone {OLD}",
+        f"directory {tmp_path.name}",
+    ]
+
+
+def test_a_copy_that_is_not_good_takes_nobodys_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    rotated(tmp_path)
+    found = archive.verify_file
+    monkeypatch.setattr(archive, "verify_file", lambda path: ["as told"] if path.suffix == ".part" else found(path))
+    with pytest.raises(JournalDamaged, match="as told"):
+        archive.archive(tmp_path)
+    assert (tmp_path / OLD).exists() and not (tmp_path / recovery.ARCHIVE / OLD).exists()
 
 
 def test_a_damaged_month_stays_where_it_is(tmp_path: Path) -> None:

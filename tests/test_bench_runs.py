@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from bench import runs
 from bench.memory import Driver
@@ -15,6 +16,10 @@ from bench.watch import Watch, status_of
 from core import commands as c
 from core import record
 from core.fact import Cause
+from core.facts import Refused
+from core.facts_tickets import TicketCalled
+from core.refusals import Refusal
+from core.why import Why
 from workers.clock import utc_ms
 from workers.journal import SqliteJournal
 from workers.ports import Part, Row
@@ -71,6 +76,62 @@ def test_what_is_lost_doubled_or_differs_is_found(tmp_path: Path) -> None:
     gates = correctness("x", found)
     assert [gate.name for gate in gates] == ["x.lost", "x.doubled", "x.called_twice", "x.digest_differs"]
     assert verdict(gates) is Verdict.MISSED and verdict(correctness("x", Wrong())) is Verdict.PASSED
+
+
+def test_a_refusal_of_one_event_is_no_trace_of_another(tmp_path: Path) -> None:
+    """What was refused for its envelope was heard; it may stand for no event that nobody has heard."""
+    said = Refused("ticket.take", Refusal.SEQ_OLD)
+    cause = Cause("kiosk", "boot", 1, 7)
+    kind, v, payload = record.encode(said, cause)
+
+    async def write() -> None:
+        journal = await SqliteJournal.open(tmp_path, now_ms=lambda: NOW_MS)
+        await journal.append([Part("h1", 0, [Row(NOW_MS, kind, v, "kiosk", "boot", 1, payload)])])
+        await journal.close()
+
+    asyncio.run(write())
+    found = examine(tmp_path, {"h1": [("kiosk", "boot", 1), ("kiosk", "boot", 2)]}, {})
+    assert found.lost == 1 and found.words == ["('kiosk', 'boot', 2)"]
+
+
+def test_a_hall_that_is_not_in_the_journal_has_not_the_digest_of_the_run(tmp_path: Path) -> None:
+    digest = stored(tmp_path)
+    assert examine(tmp_path, {}, {"h1": digest}).digests
+    assert not examine(tmp_path, {}, {"h1": digest, "h2": digest}).digests
+
+
+def test_a_ticket_at_two_counters_is_told_apart_from_what_was_doubled(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fold would refuse such a journal at once; the count is there for a day when it does not."""
+    monkeypatch.setattr("bench.runs.fold.apply", lambda *_: None)
+    why = Why("score", 1, ((0, 1, 0, 0, 1),), False, 0)
+    calls = [TicketCalled(n, 1, "A001", n, "staff", "s2", 0, why) for n in (1, 2)]
+
+    async def write() -> None:
+        journal = await SqliteJournal.open(tmp_path, now_ms=lambda: NOW_MS)
+        encoded = [record.encode(fact) for fact in calls]
+        rows = [Row(NOW_MS, kind, v, "", "", 0, payload) for kind, v, payload in encoded]
+        await journal.append([Part("h1", 0, rows)])
+        await journal.close()
+
+    asyncio.run(write())
+    found = examine(tmp_path, {}, {})
+    assert (found.called_twice, found.doubled) == (1, 0)
+
+
+def test_what_is_wrong_in_one_run_of_many_stays_wrong() -> None:
+    right, bad = Wrong(facts=5), Wrong(1, 2, 3, 4, False, ["a"])
+    for found in (right + bad, bad + right):
+        assert found == Wrong(1, 2, 3, 9, False, ["a"])
+    assert bad + bad == Wrong(2, 4, 6, 8, False, ["a", "a"]) and (right + right).digests
+    told = [(gate.name, gate.value, gate.ok) for gate in correctness("x", bad)]
+    assert told == [
+        ("x.lost", 1.0, False),
+        ("x.doubled", 2.0, False),
+        ("x.called_twice", 3.0, False),
+        ("x.digest_differs", 1.0, False),
+    ]
 
 
 def picture(status: str) -> bytes:

@@ -8,7 +8,7 @@ import mqtt5
 import pytest
 
 from devices.kit_broker import free_port
-from tests.scripted import ObservedLink, ScriptedBroker, play, running, session, until
+from tests.scripted import ONCE, ObservedLink, ScriptedBroker, play, running, session, take, until
 from workers.link_states import Event, State
 
 
@@ -198,5 +198,78 @@ def test_drain_ends_with_the_reader_though_nothing_else_stirs() -> None:
             async with asyncio.timeout(1):
                 await draining
             await peer.until_closed()
+
+    play(scenario)
+
+
+def test_half_a_packet_of_a_connection_that_broke_is_no_beginning_of_the_next() -> None:
+    async def scenario() -> None:
+        async with session(pace_s=0, step_s=1.0) as (link, peer, broker):
+            before = link.stats.bytes_in
+            peer.send(mqtt5.PublishPacket("jh/v1/h1/k1/event", b"x" * 99, qos=ONCE, packet_id=9).write()[:50])
+            await until(lambda: link.stats.bytes_in == before + 50)
+            await peer.close()
+            peer = await broker.accept()
+            await peer.greet(True)
+            peer.publish(7)
+            (batch,) = await take(link, 1)
+            assert [one.payload for one in batch] == [b"7"] and link.stats.protocol_errors == 0
+
+    play(scenario, 5)
+
+
+def test_the_broker_s_patience_counts_where_it_says_one() -> None:
+    async def scenario() -> None:
+        async with ScriptedBroker() as broker:
+            link = ObservedLink(broker.url, keep_alive_s=60)
+            async with running(link):
+                peer = await broker.accept()
+                await peer.greet(server_keep_alive=5)
+                await until(lambda: link.lives)
+                assert link._timers["ping"].when() - asyncio.get_running_loop().time() < 5
+
+    play(scenario)
+
+
+def test_after_a_pause_the_answer_to_a_ping_may_lie_unread_for_a_while() -> None:
+    async def scenario() -> None:
+        async with session() as (link, _, _):
+            first = link._timers["pong"].when()
+            link.hold(True)
+            await asyncio.sleep(0.002)
+            link.hold(False)
+            assert link._timers["pong"].when() > first
+
+    play(scenario)
+
+
+def test_drain_waits_for_what_the_sender_has_not_yet_sent() -> None:
+    class Sends:
+        left = 1
+
+        def published(self, token: object, refusal: str) -> None:
+            self.left = 0
+
+        def room(self) -> None:
+            """It takes its time."""
+
+        def pending(self) -> int:
+            return self.left
+
+    async def scenario() -> None:
+        async with session() as (link, peer, _):
+            peer.send(mqtt5.PubAckPacket(1))  # the probe's
+            link.attach(Sends())
+            await until(lambda: not link._flights)
+            draining = asyncio.create_task(link.drain(5))
+            with pytest.raises(StopAsyncIteration):
+                await anext(aiter(link.batches()))
+            for _ in range(10):
+                await asyncio.sleep(0)
+            assert link.state is State.DRAINING and link.publish("jh/v1/h1/k1/ack", b"last", False, None)
+            peer.send(mqtt5.PubAckPacket((await peer.expect(mqtt5.PublishPacket)).packet_id))
+            await peer.until_closed()
+            await draining
+            assert not link.stats.last_error
 
     play(scenario)

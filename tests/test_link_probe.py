@@ -56,7 +56,7 @@ def test_a_broker_that_delivers_nothing_is_not_ready() -> None:
 
 def test_a_forbidden_publish_is_not_ready_and_told() -> None:
     async def scenario() -> None:
-        async with session() as (link, peer, _):
+        async with session() as (link, peer, broker):
             told: list[tuple[object, str]] = []
             link._sender.published = lambda token, refusal: told.append((token, refusal))
             link.publish(MARKER, b"", False, "token")
@@ -64,6 +64,10 @@ def test_a_forbidden_publish_is_not_ready_and_told() -> None:
             peer.send(mqtt5.PubAckPacket(packet.packet_id, reason_code=mqtt5.PubAckReasonCode.NOT_AUTHORIZED))
             await until(lambda: told)
             assert told == [("token", "not_authorized")] and not link.ready() and link.stats.puback_failures == 1
+            await peer.close()
+            await (await broker.accept()).greet()
+            await until(lambda: len(link.lives) == 2)
+            assert link.ready(), "a broker that was set right is believed"
 
     play(scenario)
 

@@ -237,6 +237,26 @@ def test_what_the_table_does_not_name_is_a_protocol_error(state: State, name: st
     play(scenario)
 
 
+def test_taken_over_while_it_stops_is_no_failure() -> None:
+    async def scenario() -> None:
+        async with ScriptedBroker() as broker:
+            link = ObservedLink(broker.url)
+            task = asyncio.create_task(link.run())
+            peer = await broker.accept()
+            await peer.greet()
+            await until(lambda: link.lives)
+            draining = asyncio.create_task(link.drain(5))
+            await until(lambda: link.state is State.DRAINING)
+            peer.send(TAKEN_OVER)
+            await until(lambda: link.state is not State.DRAINING)
+            await peer.until_closed()
+            await draining
+            await task
+            assert link.state is State.CLOSED
+
+    play(scenario)
+
+
 def test_a_taken_over_link_ends_with_an_exception() -> None:
     async def scenario() -> None:
         async with ScriptedBroker() as broker:

@@ -84,6 +84,15 @@ def test_a_gate_holds_misses_is_marginal_or_says_nothing() -> None:
     assert gate("g", steady, 1.5, at_least=False).ok is False and gate("g", steady, 3, at_least=False).ok is True
     wild = gate("g", ratio_of([(1, 1), (2, 1), (3, 1), (4, 1), (5, 1)]), 1.0)
     assert wild.ok is None and "inconclusive" in wild.note
+    for last, ok in ((1.25, True), (1.26, None)):  # the quartiles of three are the middles between them
+        found = ratio_of([(0.75, 1), (1, 1), (last, 1)])
+        assert gate("g", found, 0.5).ok is ok, found.spread
+
+
+def test_near_its_goal_is_within_the_spread_of_the_ratio_itself() -> None:
+    tenth = ratio_of([(9, 1), (10, 1), (11, 1)])
+    assert tenth.spread == 0.1
+    assert gate("g", tenth, 9.0).note == "marginal" and gate("g", tenth, 8.9).note == ""
 
 
 def test_verdicts_are_exit_codes() -> None:

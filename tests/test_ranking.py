@@ -310,6 +310,9 @@ def test_a_picked_ticket_stands_first_in_why_and_is_not_in_the_ring() -> None:
     why = pool.why(profile, 20, 3, "picked", picked=2)
     heads = ((GREEN, 2, 5, 60, 0), (ORDINARY, 1, 0, 80, 1))
     assert (why.rule, why.heads, why.contested) == ("picked", heads, False)
+    pool.add(3, 1, ORDINARY, 7)
+    assert [serial for _, serial, *_ in pool.why(profile, 20, 3, picked=1).heads] == [1], "a head that is picked: once"
+    assert [serial for _, serial, *_ in pool.why(profile, 20, 3, picked=3).heads] == [3, 1]
 
 
 @pytest.mark.parametrize(

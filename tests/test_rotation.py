@@ -117,6 +117,7 @@ def test_what_is_open_moves_on_and_what_has_ended_stays(tmp_path: Path) -> None:
             await journal.alone(
                 lambda db: db.executescript(
                     "INSERT INTO ticket VALUES(1, 1, 1, 1, 1, 'A1', NULL, NULL, 1, NULL, NULL, NULL, 1);"
+                    "INSERT INTO ticket VALUES(5, 5, 1, 1, 1, 'A5', NULL, NULL, 1, NULL, NULL, NULL, 1);"
                     "INSERT INTO ticket VALUES(2, 6, 1, 1, 1, 'A2', NULL, NULL, 1, NULL, NULL, NULL, 1);"
                     "INSERT INTO evaluation VALUES(1, 1, NULL, 1, 1, 1, NULL, 1, NULL, NULL, 1);"
                     "INSERT INTO evaluation VALUES(2, 2, NULL, 1, 1, 1, NULL, 1, NULL, NULL, 1);"
@@ -129,13 +130,31 @@ def test_what_is_open_moves_on_and_what_has_ended_stays(tmp_path: Path) -> None:
             )
             await journal.rotate("2026-12")
             for table, key, left in (
-                ("ticket", "id", [1]), ("evaluation", "id", [1]), ("device", "id", [1]), ("note", "ref", ["young"]),
+                ("ticket", "id", [1, 5]), ("evaluation", "id", [1]), ("device", "id", [1]), ("note", "ref", ["young"]),
                 ('"case"', "id", [1]), ("journal", "seq", []), ("batch", "last", []),
             ):  # fmt: skip
                 found = await journal.alone(lambda db, k=key, t=table: db.execute(f"SELECT {k} FROM {t}").fetchall())
                 assert [one for (one,) in found] == left, table
 
     asyncio.run(scenario())
+
+
+def on_disk(patch: pytest.MonkeyPatch, steps: list[str]) -> None:
+    """Notes what is made durable, and what gets its name, in order: `file x`, `name y`, `directory z`."""
+    rename = Path.rename
+    for what in ("file", "directory"):
+        done = getattr(mark, f"sync_{what}")
+        patch.setattr(mark, f"sync_{what}", lambda path, w=what, d=done: (steps.append(f"{w} {path.name}"), d(path)))
+    patch.setattr(Path, "rename", lambda path, to: (steps.append(f"name {Path(to).name}"), rename(path, to))[1])
+
+
+def test_a_month_is_on_disk_before_its_name_and_the_name_before_anything_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    steps: list[str] = []
+    on_disk(monkeypatch, steps)
+    rotation.publish(rotation.create(tmp_path / NEXT, lambda _: None))
+    assert steps == [f"file {NEXT}.new", f"name {NEXT}", f"directory {tmp_path.name}"]
 
 
 CHILD = """

@@ -61,6 +61,22 @@ def test_an_early_one_is_called_sooner_only_by_a_counter_that_would_stay_idle() 
     assert not any(any(ring) for ring in hall.state.pool.rings().values())
 
 
+def test_an_early_one_whose_person_is_at_a_counter_is_not_called_to_another() -> None:
+    hall = booked()
+    checked_in(hall, "09:00")
+    hall.take("id", person_ref="a" * 32)
+    assert hall.call(3).number == "C001"
+    assert hall.refused(c.CallNext(1)) == "nothing_eligible"
+
+
+def test_of_two_early_ones_the_slot_decides_not_who_came_first() -> None:
+    hall = booked()
+    hall.ask(c.MakeBooking("si", SLOT - 15 * MIN, "b" * 32))
+    checked_in(hall, "09:00")
+    hall.ask(c.CheckInBooking(2), "kiosk-1")
+    assert hall.call(1).ticket == 2
+
+
 def test_too_late_is_void() -> None:
     hall = booked()
     hall.at_ms = SLOT + 60 * MIN - 1

@@ -311,6 +311,22 @@ def test_the_mark_of_a_fact_with_two_effects_waits_for_both_also_when_emit_waits
     asyncio.run(scenario())
 
 
+def test_a_hall_is_heard_when_the_last_order_has_its_puback() -> None:
+    async def scenario() -> None:
+        link = FakeLink()
+        outbox = MqttOutbox(link)
+        assert outbox.heard("h1"), "nothing was said"
+        await outbox.emit([a_command(1), a_command(2), an_ack(3), a_command(1, "h2")])
+        heard = []
+        while link.flying:
+            heard.append((outbox.heard("h1"), outbox.heard("h2")))
+            link.ack()
+        assert heard == [(False, False), (False, False), (True, False), (True, False)]
+        assert outbox.heard("h2")
+
+    asyncio.run(scenario())
+
+
 def test_effects_emitted_again_after_a_restart_do_not_pull_the_mark_back() -> None:
     async def scenario() -> None:
         link = FakeLink()
@@ -331,11 +347,13 @@ def test_the_age_of_the_oldest_and_flush() -> None:
         assert outbox.oldest_s() == 0.0
         await outbox.emit([an_ack(1), a_screen(1)])
         await until(lambda: outbox.oldest_s() > 0.002)
+        await outbox.emit([an_ack(2)])
+        assert outbox.oldest_s() > 0.002, "of the oldest, not of the newest"
         assert not await outbox.flush(0.01)
         flushing = asyncio.create_task(outbox.flush(5))
         await asyncio.sleep(0)
-        link.ack()
-        link.ack()
+        while link.flying:
+            link.ack()
         assert await flushing and outbox.oldest_s() == 0.0
 
     asyncio.run(scenario())
