@@ -1,16 +1,16 @@
 """bench/latency.py: which runs count, what they are held against, and that nothing wrong in any run is forgotten."""
 
 from contextlib import contextmanager
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from bench import latency
+from bench import latency, plan, rush
 from bench.generate import Generated
 from bench.latency import SAMPLES, Bench, Pair, Pressed, pressed, quantile_ms
 from bench.pairs import Options
+from bench.product import Setup
 from bench.runs import Wrong
 
 
@@ -82,9 +82,11 @@ def test_pairs_turn_round_and_the_first_is_thrown_away(monkeypatch: pytest.Monke
     ]
 
 
-def test_what_is_wrong_in_any_run_reaches_the_gates(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    """Two rates, the product run twice at each; one of the four runs has lost something."""
-    wrongs = iter([Wrong(), Wrong(lost=1), Wrong(), Wrong()])
+@pytest.mark.parametrize("bad", range(5))
+def test_what_is_wrong_in_any_run_reaches_the_gates(monkeypatch: pytest.MonkeyPatch, bad: int) -> None:
+    """Two rates, the product run twice at each, and the door that opens: one of the five runs has lost something."""
+    wrongs = iter([Wrong(lost=int(at == bad)) for at in range(5)])
+    made = plan.presses(rush.presses(halls=1, counters=1, rate=2, seconds=1, seed=1, connections=1))
 
     @contextmanager
     def a_child(*_: object, **__: object) -> Any:
@@ -102,14 +104,10 @@ def test_what_is_wrong_in_any_run_reaches_the_gates(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr("bench.latency.runs.received", lambda _: SimpleNamespace(cpu_us=1.0))
     monkeypatch.setattr("bench.latency.runs.examine", lambda *_: next(wrongs))
     monkeypatch.setattr("bench.latency.machine.fdatasync_p99_us", lambda: 1000.0)
-    monkeypatch.setattr(Bench, "__init__", a_bench)
+    for way in ("presses", "opening"):
+        monkeypatch.setattr(Bench, way, lambda place, *_, **__: Bench(made, place / "plan", 1.0, Setup("", "")))
     report = latency.run(Options(quick=True, pairs=2), ["--rates", "10", "20"])
     assert [(gate.name, gate.value) for gate in report.gates if gate.value and gate.goal == 0] == [
         ("latency.lost", 1.0)
     ]
-
-
-def a_bench(self: Bench, place: Path, rate: int, seconds: float, seed: int) -> None:
-    self.halls, self.counters, self.seconds, self.file, self.wrong = 1, 1, seconds, place, Wrong()
-    plan: Any = SimpleNamespace(causes={})
-    self.plan = plan
+    assert next(wrongs, None) is None, "every run was looked at"

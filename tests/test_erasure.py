@@ -85,6 +85,39 @@ def test_the_class_goes_from_rows_and_bytes_and_the_rest_is_proved(data: Path) -
     assert verify(data) == []
 
 
+def test_nothing_is_left_where_deleted_bytes_stay_until_overwritten(
+    data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Some builds of SQLite overwrite by themselves, others do not."""
+    connect = engine.connect
+
+    def lazy(*args: object, **more: object) -> engine.Connection:
+        db = connect(*args, **more)
+        db.execute("PRAGMA secure_delete=OFF").fetchall()
+        return db
+
+    monkeypatch.setattr(engine, "connect", lazy)
+    erase(data)
+    assert b"fact 4" not in (data / recovery.ARCHIVE / OLD).read_bytes()
+
+
+def test_what_pictures_short_lived_facts_goes_with_them(tmp_path: Path) -> None:
+    rotated(tmp_path)
+    for statement in (
+        "INSERT INTO ticket VALUES(1, 6, 1, 1, 1, 'A1', NULL, NULL, 1, NULL, NULL, NULL, 1)",
+        "INSERT INTO evaluation VALUES(1, 2, NULL, 1, 1, 1, NULL, 1, NULL, NULL, 1)",
+        "INSERT INTO device VALUES(1, 1, 'kiosk', '', 4, NULL, 1, 1)",
+        "INSERT INTO letter(at_ms, topic, reason, digest, payload, seq) VALUES(1, 't', 'syntax', x'00', x'66', 1)",
+        'INSERT INTO "case" VALUES(1, 1, 9, 1, 1, 0, 0, 0, 0, 1)',
+    ):
+        change(tmp_path / OLD, statement)
+    archive.archive(tmp_path)
+    erase(tmp_path)
+    with closing(engine.reader(tmp_path / recovery.ARCHIVE / OLD)) as db:
+        for table, left in (("ticket", 0), ("evaluation", 0), ("device", 0), ("letter", 0), ("note", 0), ('"case"', 1)):
+            assert db.execute(f"SELECT count(*) FROM {table}").fetchone() == (left,), table
+
+
 def facts_136(data: Path) -> dict[str, list[object]]:
     """What the month in use says of erasures, by hall."""
 
@@ -115,6 +148,7 @@ def test_a_fact_in_each_hall_says_how_many(data: Path) -> None:
         ("UPDATE batch SET short = zeroblob(32) WHERE last = 11", "batch 1–11: chain differs"),
         ("UPDATE batch SET short = NULL WHERE last = 11", "batch 1–11: 5 rows are left, nothing says some were erased"),
         ("DELETE FROM journal WHERE seq = 2", "batch 1–11: chain differs"),
+        ("UPDATE meta SET v = 17 WHERE k = 'erased'", "18 rows are not there, 17 were erased"),
         ("DELETE FROM batch WHERE last = 22", "batch 23–33: 11 is the end before it"),
         ("UPDATE batch SET epoch = 1 WHERE last = 22", "batch 12–22: chain differs"),
         ("INSERT INTO journal SELECT 3, hall, hall_seq, at_ms, 5, v, device, boot, dseq, payload FROM journal LIMIT 1",
@@ -156,6 +190,39 @@ def test_only_closed_months_older_than_the_day(data: Path, tmp_path: Path) -> No
     assert erase(tmp_path / "other").months == [], "closed, but not archived yet"
     with pytest.raises(Missing):
         erase(tmp_path / "nothing")
+
+
+@pytest.mark.parametrize("step", ["owe", "take_out"])
+def test_nothing_goes_that_was_not_noted_before(data: Path, step: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = (data / recovery.ARCHIVE / OLD).read_bytes()
+
+    def cut(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch, pytest.raises(KeyboardInterrupt):
+        patch.setattr(erasure, step, cut)
+        erase(data)
+    assert (data / recovery.ARCHIVE / OLD).read_bytes() == before
+    assert bool(erasure.owed(data)) is (step == "take_out")
+
+
+def test_a_month_that_did_not_come_out_good_is_left_as_it_was(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    before, found = (data / recovery.ARCHIVE / OLD).read_bytes(), archive.verify_file
+    monkeypatch.setattr(archive, "verify_file", lambda path: ["as told"] if path.suffix == ".part" else found(path))
+    with pytest.raises(JournalDamaged, match="as told"):
+        erase(data)
+    assert (data / recovery.ARCHIVE / OLD).read_bytes() == before
+
+
+def test_a_fact_that_could_not_be_written_is_still_owed(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def cut(*_: object) -> None:
+        raise OSError("as told")
+
+    with monkeypatch.context() as patch, pytest.raises(OSError, match="as told"):
+        patch.setattr("workers.journal.SqliteJournal.append", cut)
+        erase(data)
+    assert asyncio.run(erasure.told(data, NOW_MS))
+    assert {hall: len(facts) for hall, facts in facts_136(data).items()} == {"a": 1, "b": 1}
 
 
 @pytest.mark.parametrize("step", ["take_out", "require_good", "put"])

@@ -124,7 +124,7 @@ def test_what_is_open_moves_on_and_what_has_ended_stays(tmp_path: Path) -> None:
                     "INSERT INTO device VALUES(1, 1, 'kiosk', '', 4, NULL, 1, 1);"
                     f"INSERT INTO note VALUES('young', 1, {NOW_MS}, 'text');"
                     f"INSERT INTO note VALUES('old', 1, {NOW_MS - 181 * 86_400_000}, 'text');"
-                    f'INSERT INTO "case" VALUES(1, 1, 9, 1, {NOW_MS - 300 * 86_400_000}, 0, 0, 0, 0, 1);'
+                    f'INSERT INTO "case" VALUES(1, 1, 9, 1, {NOW_MS - 400 * 86_400_000}, 0, 0, 0, 0, 1);'
                     f'INSERT INTO "case" VALUES(2, 1, 9, 1, {NOW_MS - 900 * 86_400_000}, 0, 0, 0, 0, 1);'
                 )
             )
