@@ -12,7 +12,7 @@ from itertools import repeat
 from pathlib import Path
 from typing import TypeVar
 
-from workers import engine, mark, opening, owner, reading, recovery, rotation
+from workers import engine, mark, opening, owner, reading, recovery, rotation, twice
 from workers.ballast import Ballast
 from workers.chain import Columns, Head, Item
 from workers.engine import Connection
@@ -156,7 +156,8 @@ class SqliteJournal:
     def _batch(self, parts: Sequence[Part], *, flush: bool = False) -> Batch:
         """Columns with their numbers, ready for the writer. On the loop: about 0.1 µs a fact."""
         ids, facts, numbers = self._words, Columns([], [], []), list[int]()
-        meta = [(f"published:{ids[hall]}", n) for hall, n in self._unsaved.items()]
+        kept = {f"published:{ids[hall]}": n for hall, n in self._unsaved.items()}
+        meta = list[tuple[str, int]]()
         for hall, n, rows, *_ in parts:
             if n == 0 and rows:
                 meta.append((f"first:{ids[hall]}", self._last + len(numbers) + 1))
@@ -170,7 +171,8 @@ class SqliteJournal:
         notes = tuple((ref, ids[part.hall], at_ms, text) for part in parts for ref, at_ms, text in part.notes)
         pictures, watermark = self.views.take(ids, head.last, len(numbers), now=flush)
         if watermark:
-            meta.append(("proj_seq", watermark))
+            kept["proj_seq"] = watermark
+        meta += twice.stored(kept).items()
         words = tuple(ids.fresh)
         return Batch(head, self._seal, facts, numbers, devices, boots, words, tuple(meta), letters, pictures, notes)
 

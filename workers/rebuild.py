@@ -7,7 +7,7 @@ import msgspec
 
 from core.hall import Hall
 from core.state import HallState
-from workers import fold, reading, recovery
+from workers import fold, reading, recovery, twice
 from workers.engine import Connection
 from workers.journal import SqliteJournal
 from workers.opening import Options
@@ -53,5 +53,5 @@ def wipe(db: Connection) -> None:
     db.execute("BEGIN IMMEDIATE")
     for statement in WIPE:
         db.execute(statement)
-    db.execute("UPDATE meta SET v = 0 WHERE k = 'proj_seq'")
+    twice.put(db, {"proj_seq": 0})
     db.execute("COMMIT")

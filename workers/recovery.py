@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from workers import chain, engine, mark
+from workers import chain, engine, mark, twice
 from workers.chain import Head, Item, Seal
 from workers.engine import Connection
 from workers.ports import JournalDamaged, Missing
@@ -191,9 +191,10 @@ def tail(db: Connection, path: Path) -> Tail:
     row = db.execute("SELECT max(seq) FROM journal").fetchone()[0] or origin(db).seq
     if row != last:
         raise damaged(f"batch ends at {last}, rows at {row}", path)
-    epoch = int(meta(db, "epoch")[""])
+    said = meta(db, "")
+    epoch, drawn = twice.lower(said, "epoch")[""], twice.lower(said, "proj_seq").get("", 0)
     marks = {words[number]: n for number, n in published(db).items()}
-    return Tail(epoch, last, seal, heads(db, words), words, marks, int(meta(db, "proj_seq").get("", 0)))
+    return Tail(epoch, last, seal, heads(db, words), words, marks, drawn)
 
 
 def heads(db: Connection, words: list[str]) -> dict[str, int]:
@@ -255,9 +256,10 @@ def chain_at(db: Connection, seq: int) -> bytes:
 def raise_epoch(db: Connection, now_ms: int) -> int:
     """A new epoch, above the stored one and any before a restore: UTC seconds. Writers under an older one are out."""
     db.execute("BEGIN IMMEDIATE")
-    stored = int(meta(db, "epoch")[""])
-    epoch = max(stored + 1, now_ms // 1000)
-    db.execute("UPDATE meta SET v = ? WHERE k = 'epoch'", (epoch,))
+    stored = twice.lower(meta(db, ""), "epoch")[""]
+    written = db.execute("SELECT epoch FROM batch ORDER BY last DESC LIMIT 1").fetchone() or (0,)
+    epoch = max(stored + 1, int(written[0]) + 1, now_ms // 1000)
+    twice.put(db, {"epoch": epoch})
     db.execute("COMMIT")
     return epoch
 
@@ -288,7 +290,7 @@ def usable(found: Iterator[Snapshot], mark: int) -> Snapshot | None:
 
 def published(db: Connection) -> dict[int, int]:
     """The published marks by number of hall."""
-    return {int(key): int(n) for key, n in meta(db, "published:").items()}
+    return {int(key): n for key, n in twice.lower(meta(db, ""), "published:").items()}
 
 
 def start(db: Connection, known: Container[int]) -> Start:

@@ -10,7 +10,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
-from workers import chain, engine, mark, recovery
+from workers import chain, engine, mark, recovery, twice
 from workers.engine import Connection
 from workers.ports import Missing
 
@@ -120,7 +120,7 @@ def begin(db: Connection, path: Path, month: str, now_ms: int, comments_days: in
         old = recovery.meta(db, "")
         put_meta(new, {key: value for key, value in old.items() if not key.startswith(LEFT_BEHIND)})
         put_meta(new, {"prev_seq": tail.last, "prev_crc": tail.seal.crc, "prev_chain": tail.seal.chain})
-        put_meta(new, {"month": month, "proj_seq": tail.last})
+        put_meta(new, {"month": month, **twice.stored({"proj_seq": tail.last})})
         for hall, (number, n, _, fmt, at_ms, _, data) in stored.items():
             crc = chain.snapshot_crc(hall, n, tail.last, fmt, at_ms, data)
             put_rows(new, "snapshot", [(number, n, tail.last, fmt, at_ms, crc, data)])

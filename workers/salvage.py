@@ -16,7 +16,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from core.facts import JournalRestored
-from workers import backup, chain, engine, export, mark, recovery, rotation, torn
+from workers import backup, chain, engine, export, mark, recovery, rotation, torn, twice
 from workers.chain import Head, Item, Seal
 from workers.engine import Connection
 from workers.ports import JournalDamaged, Missing, Row
@@ -246,8 +246,8 @@ def begins(meta: dict[str, Any], before: recovery.Origin) -> recovery.Origin:
 
 def noted(meta: dict[str, Any], what: str) -> dict[int, int]:
     """Numbers by hall, of the keys that begin so."""
-    found = {key.removeprefix(what): value for key, value in meta.items() if key.startswith(what)}
-    return {int(key): value for key, value in found.items() if key.isdecimal() and isinstance(value, int)}
+    whole = {key: value for key, value in meta.items() if isinstance(value, int)}
+    return {int(key): value for key, value in twice.lower(whole, what).items() if key.isdecimal()}
 
 
 def item(found: Found, row: Stored) -> Item:
@@ -322,13 +322,13 @@ def rebuild(path: Path, found: Found, good: dict[int, Stored], run: Run) -> None
     def fill(db: Connection) -> None:
         rotation.put_words(db, found.words)
         kept: dict[str, Any] = {key: found.meta[key] for key in ("month",) if key in found.meta}
-        kept["epoch"] = max((batch[2] for batch in good.values()), default=0)
+        counts = {"epoch": max((batch[2] for batch in good.values()), default=0), "proj_seq": before.seq}
         kept |= {f"first:{hall}": seq for hall, seq in noted(found.meta, "first:").items() if start < seq <= last}
         # What comes in the place of lost facts has not been heard.
         heard = {hall: min(n, heads.get(hall, 0)) for hall, n in noted(found.meta, "published:").items()}
-        kept |= {f"published:{hall}": n for hall, n in heard.items()}
+        kept |= twice.stored({**counts, **{f"published:{hall}": n for hall, n in heard.items()}})
         ends = {"prev_seq": before.seq, "prev_crc": before.seal.crc, "prev_chain": before.seal.chain}
-        rotation.put_meta(db, {**kept, **ends, "proj_seq": before.seq})
+        rotation.put_meta(db, {**kept, **ends})
         for first, batch in sorted(good.items()):
             if start < first <= last:
                 rotation.put_rows(db, "batch", [batch])

@@ -5,6 +5,7 @@ hall, snapshots, manifests of what is archived; for the newest the mark. Erased 
 """
 
 import json
+import re
 from collections.abc import Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
@@ -14,7 +15,7 @@ from typing import Any, Final
 
 import msgspec
 
-from workers import chain, engine, mark, recovery, rotation
+from workers import chain, engine, mark, recovery, rotation, twice
 from workers.chain import Head, Item, snapshot_crc
 from workers.engine import Connection
 from workers.ports import JournalDamaged
@@ -22,6 +23,9 @@ from workers.recovery import Origin
 
 SNAPSHOT_ROWS: Final = "SELECT hall, hall_seq, seq, fmt, at_ms, crc, data FROM snapshot ORDER BY hall, hall_seq"
 STRANGE: Final = (*recovery.STRANGE, AttributeError, LookupError)
+KEY: Final = re.compile(  # what may be noted; filler: the log was being sized when the power went
+    r"hash|month|erased|filler|prev_(seq|crc|chain)|first:\d+|(twice:)?(epoch|proj_seq|published:\d+)"
+)
 ERASED: Final = "SELECT count(*) FROM batch WHERE short IS NOT NULL OR long IS NOT NULL"
 ROWS_OF: Final = recovery.ROWS.replace("seq > ?", "seq BETWEEN ? AND ?")
 
@@ -129,6 +133,10 @@ def notes_of(db: Connection, path: Path) -> Iterator[str]:
     left, span = db.execute("SELECT count(*) FROM journal").fetchone()[0], end - recovery.origin(db).seq
     if said.get("erased", 0) != span - left:
         yield f"{span - left} rows are not there, {said.get('erased', 0)} were erased"
+    for key, n in recovery.meta(db, twice.AGAIN).items():
+        if said.get(key) != n:
+            yield f"{key} is {said.get(key)}, and {n} where it is kept again"
+    yield from (f"nothing is called {key!r} here" for key in said if not KEY.fullmatch(key))
     for key, seq in recovery.meta(db, "first:").items():
         first = db.execute("SELECT hall, hall_seq FROM journal WHERE seq = ?", (seq,)).fetchone()
         if first != (int(key), 1) and not said.get("erased"):

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from operator import itemgetter
 from typing import Any, Final, Protocol
 
-from workers import chain, recovery
+from workers import chain, recovery, twice
 from workers.chain import Columns, Head, Seal
 from workers.engine import Connection
 from workers.ports import Letter, Row
@@ -184,7 +184,7 @@ def store_snapshot(
         crc = chain.snapshot_crc(hall, hall_seq, seq, fmt, at_ms, data)
         db.execute(INSERT_SNAPSHOT, (number, hall_seq, seq, fmt, at_ms, crc, data))
         db.execute(DROP_SNAPSHOTS, (number, number, SNAPSHOTS_KEPT))
-        db.execute(RAISE_META, (f"published:{number}", published))
+        db.executemany(RAISE_META, twice.stored({f"published:{number}": published}).items())
         db.execute("COMMIT")
     except BaseException:
         if db.in_transaction:
