@@ -18,6 +18,7 @@ from workers.verify import verify
 
 DAY = erasure.day_ms("2026-12-01")
 assert DAY is not None
+LATER_MS = NOW_MS + 180 * 86_400_000
 
 
 def erase(directory: Path, *, dry_run: bool = False, day: int = DAY) -> erasure.Erased:
@@ -362,7 +363,7 @@ def test_two_at_once_are_one_after_the_other(data: Path) -> None:
     held.release()
 
 
-@pytest.mark.parametrize("seq", [5, 6], ids=["long", "short"])
+@pytest.mark.parametrize("seq", [5, 6], ids=["short", "long"])
 def test_one_row_goes_with_its_class_in_its_batch_and_the_rest_is_proved(data: Path, seq: int) -> None:
     """Personal data by accident. It is on record under the number of the row; the month can still be erased whole."""
     path = data / recovery.ARCHIVE / OLD
@@ -372,7 +373,7 @@ def test_one_row_goes_with_its_class_in_its_batch_and_the_rest_is_proved(data: P
     going = [one for one, kind in batch if (kind >= 128) == long]
 
     async def erase_one(dry_run: bool) -> erasure.Erased:
-        return await erasure.erase_row(data, seq, NOW_MS, dry_run=dry_run)
+        return await erasure.erase_row(data, seq, LATER_MS, audit_days=180, dry_run=dry_run)
 
     assert asyncio.run(erase_one(True)).months[0].facts == len(going) and rows_of(path) == before
     done = asyncio.run(erase_one(False))
@@ -386,9 +387,18 @@ def test_one_row_goes_with_its_class_in_its_batch_and_the_rest_is_proved(data: P
     assert archive.read_manifest(path).erased == len(going) + whole.months[0].facts
 
 
+def test_a_long_lived_row_is_kept_for_audit_and_a_short_lived_one_is_not(data: Path) -> None:
+    before = rows_of(data / recovery.ARCHIVE / OLD)
+    with pytest.raises(Missing, match="row 6 is long-lived and kept for audit") as told:
+        asyncio.run(erasure.erase_row(data, 6, LATER_MS - 1, audit_days=180))
+    assert "when it is 180 days old" in str(told.value) and rows_of(data / recovery.ARCHIVE / OLD) == before
+    assert asyncio.run(erasure.erase_row(data, 5, NOW_MS, audit_days=180)).months[0].facts == 6
+    assert asyncio.run(erasure.erase_row(data, 6, LATER_MS, audit_days=180)).months[0].facts == 5
+
+
 def test_a_row_of_the_month_in_use_is_not_touched(data: Path) -> None:
     with pytest.raises(Missing, match="a month in use must end first"):
-        asyncio.run(erasure.erase_row(data, 35, NOW_MS))
+        asyncio.run(erasure.erase_row(data, 35, LATER_MS, audit_days=180))
 
 
 def test_days_are_days() -> None:

@@ -53,6 +53,7 @@ def test_every_setting_can_be_set_by_its_name_in_the_environment() -> None:
         for name, value in msgspec.structs.asdict(getattr(Settings(), section)).items()
     }
     environ["JIAOHAO_INBOX__MAX"] = "100"
+    environ["JIAOHAO_RETENTION__AUDIT_DAYS"] = "365"
     chosen = settings.load(None, environ, {})
     for section in Settings.__struct_fields__:
         for name in getattr(chosen, section).__struct_fields__:
@@ -88,6 +89,8 @@ def test_a_credential_of_systemd_is_private_whatever_its_mode_says(
         ('[web]\nlisten = "h:99999"\n', "at `$.web.listen`"),
         ('[broker]\nurl = "http://b"\n', "'http://b' is no broker address"),
         ('[broker]\nurl = "mqtt://b:port"\n', "at `$.broker.url`"),
+        ("[retention]\naudit_days = 179\n", "Expected `int` >= 180 - at `$.retention.audit_days`"),
+        ("[retention]\nrows_days = 0\n", "Expected `int` >= 1 - at `$.retention.rows_days`"),
         ("[journal\n", "not TOML"),
     ],
 )

@@ -170,7 +170,15 @@ class App:
         self.canary = Canary()
         desks, every = self.dispatcher.desks, self.settings.journal.snapshot_every
         self.states = States(self.journal, desks, heard=self._heard, every=every, tallies=self.tallies)
-        self.months = Months(self.journal, desks, heard=self._heard, store=self.states.store, log=self.log)
+        self.months = Months(
+            self.journal,
+            desks,
+            heard=self._heard,
+            store=self.states.store,
+            log=self.log,
+            retention=self.settings.retention,
+            now_ms=self.clock.now_ms,
+        )
         self.notes = Notes(self.journal, self.settings.retention.comments_days, self.clock.now_ms)
         self.nightly = Nightly(self.journal.path.parent, self.dispatcher, self.log, self.settings.report.scan_after_s)
         self.site = self._site()
@@ -249,6 +257,7 @@ class App:
             budget=self.settings.metrics.series_budget,
             detail=self.settings.metrics.detail,
             scans=lambda: (self.nightly.scanned_s, self.nightly.failures),
+            erasures=lambda: self.months.erase_failures,
         )
 
     def _policies(self) -> dict[str, Policy | None]:
@@ -355,7 +364,7 @@ class App:
             return
         self._rounds_at = monotonic_s() + BEAT_S  # the rest goes over all halls
         self.journal.save_marks(self.outbox.marks())
-        if await self.months.turn(idle) or (idle and await self.notes.turn()):
+        if await self.months.turn(idle) or (idle and (await self.notes.turn() or await self.months.age())):
             return
         await self.states.turn()
 

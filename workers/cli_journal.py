@@ -4,6 +4,7 @@ What is wrong is told line by line on stdout, since it is the result; the exit c
 """
 
 import errno
+import os
 import sys
 from collections.abc import Callable, Coroutine
 from contextlib import suppress
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from workers import cli_report
 from workers.clock import utc_ms
 
 if TYPE_CHECKING:
@@ -138,32 +140,44 @@ def archive(data: Data, as_json: AsJson = False) -> None:
 def erase(
     data: Data,
     before: Annotated[str, typer.Option(help="YYYY-MM-DD: closed months that ended before this day")] = "",
+    totals_before: Annotated[str, typer.Option(help="YYYY-MM-DD: what reports counted in months before its own")] = "",
     row: Annotated[int, typer.Option(help="instead: this row of a closed month, with its class in its batch")] = 0,
     *,
+    beside: Annotated[bool, typer.Option("--beside", help="for the process itself: not the comments")] = False,
+    config: Annotated[Path | None, typer.Option(help="jiaohao.toml: its retention.audit_days is kept by --row")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
     as_json: AsJson = False,
 ) -> None:
     """Erase the short-lived facts of archived months; long-lived ones and the chain stay. A fact says how many.
 
-    Also while the hall is served: only closed files are touched, and the fact is written when the process starts next.
+    Also while the hall is served: only closed files are touched, and the process writes the fact. It does the same by
+    itself each night, by `retention.rows_days` and `retention.aggregates_days`.
     """
-    from workers import erasure
+    from workers import erasure, settings
     from workers.cli import fail
 
-    day = erasure.day_ms(before) if before or row <= 0 else 0
-    if day is None or (before and row):
-        fail(f"no day {before!r}", "--before", "write it as 2026-11-30", USAGE)
+    days = [erasure.day_ms(text) if text else 0 for text in (before, totals_before)]
+    if None in days or bool(row) is bool(before or totals_before) or row < 0:
+        wrong = f"no day {totals_before if days[0] else before!r}"
+        fail(wrong, "--before, --totals-before, --row", "write it as 2026-11-30, or give the number of a row", USAGE)
         return
+    since = int(totals_before[:7].replace("-", "")) * 100 if totals_before else 0
+    with suppress(OSError):  # a unit may forbid it; the child then has the weight of its parent
+        os.nice(cli_report.NICE)
 
     async def task() -> None:
         if row:
-            done = await erasure.erase_row(data, row, utc_ms(), dry_run=dry_run)
+            kept = settings.load(config, settings.process_environment(), {}).retention.audit_days
+            done = await erasure.erase_row(data, row, utc_ms(), audit_days=kept, dry_run=dry_run)
         else:
-            done = await erasure.erase(data, before, day, utc_ms(), dry_run=dry_run)
+            done = await erasure.erase(
+                data, before, days[0] or 0, utc_ms(), since=since, beside=beside, dry_run=dry_run
+            )
         lines = [f"{one.month}: {one.facts} facts in {one.batches} batches" for one in done.months]
         lines += [f"{month}: kept, a start may still have to read it" for month in done.kept]
+        lines += [f"reports: {done.days} days of halls"] if done.days else []
         told = "\n".join(lines)
-        later = "" if done.told else "\nthe process that runs here puts it on record when it starts next"
+        later = "" if done.told else "\nthe process that runs here puts it on record at night, or when it starts next"
         show(done, as_json, (told or "nothing to erase") + (" (nothing was changed)" if dry_run else later))
 
     run(task, str(data))

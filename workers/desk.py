@@ -23,6 +23,7 @@ from core.window import UNKNOWN, Answer, RefusedAnswer, TicketAnswer
 from devices import topics, wire
 from devices.privacy import MARGIN, SHORTEST, bare, masked, personal
 from devices.profiles import ALLOWED
+from workers import fold
 from workers.audit import Audit
 from workers.counts import HallCounts
 from workers.ports import Letter, Note, Outgoing, Part, Row, new_row
@@ -363,6 +364,13 @@ class Desk:
         self.since_snapshot += len(self._rows)
         self._rows, self._letters, self._notes, self._start = [], [], [], self.hall.state.n
         return part
+
+    def follow(self, part: Part) -> None:
+        """Facts that were appended between two batches; the next commit adds behind them."""
+        for n, row in enumerate(part.facts, part.expected + 1):
+            fold.apply(self.hall, n, row)
+        self.since_snapshot += len(part.facts)
+        self._start = self.hall.state.n
 
     def answers(self, now_ms: Callable[[], int]) -> list[Outgoing]:
         """The acknowledgements of this commit: grouped by device and boot, none above 16 KiB. Its facts are counted."""

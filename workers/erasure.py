@@ -2,8 +2,11 @@
 
 Per batch the SHA-256 of the class takes the place of its rows, so every link can still be followed. The month is
 written anew beside itself and takes its own place by a rename; it no longer replays, its states stay. Pictures of short
-lived facts, letters and notes go with them. The newest month, from which a start begins, is never touched; the facts
-that say so are appended there by its owner: by us where nobody runs, else by the process at its next start.
+lived facts, letters and notes go with them. What they counted for reports is on the disk before. The newest month, from
+which a start begins, is never touched; the facts that say so are appended there by its owner: by us where nobody runs,
+else by the process, at night or at its next start.
+Long-lived facts (audit) go by no time limit, their month is kept; only by their number, with their class in their
+batch, and not before `audit_days`.
 """
 
 import calendar
@@ -19,7 +22,7 @@ import msgspec
 
 from core import record
 from core.facts import JournalErased
-from workers import archive, chain, engine, mark, notes, owner, recovery
+from workers import archive, chain, counting, engine, mark, notes, owner, recovery
 from workers.engine import Connection
 from workers.journal import SqliteJournal
 from workers.opening import Options
@@ -58,18 +61,21 @@ class Month(msgspec.Struct):
 
 
 class Owed(msgspec.Struct):
-    """An erasure that the journal in use does not know of yet. `day`: UTC ms; `row`: instead of a day."""
+    """An erasure that the journal in use does not know of yet. `day`: UTC ms; `row`: instead of a day; `done`: nobody
+    has to look whether it was cut short."""
 
     before: str
     day: int
     months: list[Month]
     row: int = 0
+    done: bool = False
 
 
 class Erased(msgspec.Struct):
     """The document of `journal erase --json`. `told`: it is on record; else it will be at the next start.
 
-    `kept`: months that are old enough, but a start may still have to read them.
+    `kept`: months that are old enough, but a start may still have to read them; `days`: so many days, over all halls,
+    were forgotten in the totals of reports.
     """
 
     v: int
@@ -79,6 +85,7 @@ class Erased(msgspec.Struct):
     notes: int = 0
     told: bool = True
     kept: list[str] = []
+    days: int = 0
 
 
 def day_ms(text: str) -> int | None:
@@ -89,36 +96,55 @@ def day_ms(text: str) -> int | None:
         return None
 
 
-async def erase(directory: Path, before: str, day: int, now_ms: int, *, dry_run: bool = False) -> Erased:
-    """Every archived month whose last fact is older than `day`, and what people wrote before it in the newest one.
+async def erase(
+    directory: Path,
+    before: str,
+    day: int,
+    now_ms: int,
+    *,
+    since: int = 0,
+    beside: bool = False,
+    dry_run: bool = False,
+) -> Erased:
+    """Every archived month whose last fact is older than `day`, and what people wrote before it in the newest one; what
+    reports counted of days before `since` (yyyymmdd). `beside`: for the process that runs here, which looks after what
+    people wrote.
 
     A month that a start may have to read waits until the states have moved on. Beside a running process only closed
-    files are touched; it writes what it is owed when it starts next.
+    files are touched; it writes what it is owed. What is cut short, or fails, is done by the next call.
     """
     old = [path for path in months(directory) if ended(path).at_ms < day]
     newest = recovery.newest_file(directory)
-    old_notes = notes.older(newest, day) if newest is not None else 0
+    old_notes = notes.older(newest, day) if newest is not None and not beside else 0
     reached = begun(newest) if newest is not None else 0
     paths = [path for path in old if ended(path).seq <= reached]
     kept = [month_of(path) for path in old if path not in paths]
     if dry_run:
-        return Erased(1, before, True, [counted(path) for path in paths], old_notes, kept=kept)
+        days = counting.keep(directory, [], since, dry_run=True) if since else 0
+        found = [month for path in paths if (month := counted(path)).facts]
+        return Erased(1, before, True, found, old_notes, kept=kept, days=days)
     held = owner.take(directory, archive.LOCK, what="archive")
     try:
         done = [month for path in paths if (month := ready(path)).facts]
+        days = counting.keep(directory, paths if done else [], since) if done or since else 0
+        owing = Owed(before, 0 if beside else day, done)
         if done or old_notes:
-            owe(directory, Owed(before, day, done))
+            owe(directory, owing)
         for path in paths:
             erased(path)
+        if done:
+            owe(directory, msgspec.structs.replace(owing, done=True))
     finally:
         held.release()
-    return Erased(1, before, False, done, old_notes, await told(directory, now_ms), kept)
+    on_record = not owed(directory) if beside else await told(directory, now_ms)
+    return Erased(1, before, False, done, old_notes, on_record, kept, days)
 
 
-async def erase_row(directory: Path, seq: int, now_ms: int, *, dry_run: bool = False) -> Erased:
+async def erase_row(directory: Path, seq: int, now_ms: int, *, audit_days: int, dry_run: bool = False) -> Erased:
     """The class of one row in its batch, short or long: for what should never have been stored.
 
-    Missing: the row is there no more, or not yet in an archived month that no start reads.
+    Missing: the row is there no more, or not yet in an archived month that no start reads; or it is long-lived, and
+    younger than `audit_days`.
     """
     newest = recovery.newest_file(directory)
     behind = [path for path in months(directory) if newest is not None and ended(path).seq <= begun(newest)]
@@ -129,6 +155,8 @@ async def erase_row(directory: Path, seq: int, now_ms: int, *, dry_run: bool = F
     with closing(engine.reader(path)) as db:
         of = classed(db, seq)
         words = recovery.texts(db)
+    if of.column == "long" and now_ms - max(row[3] for row in of.rows) < audit_days * notes.DAY_MS:
+        raise Missing(f"row {seq} is long-lived and kept for audit\n{path}\ntry again when it is {audit_days} days old")
     month = Month(month_of(path), len(of.rows), 1, dict(Counter(words[row[1]] for row in of.rows)))
     if dry_run:
         return Erased(1, "", True, [month])
@@ -138,6 +166,7 @@ async def erase_row(directory: Path, seq: int, now_ms: int, *, dry_run: bool = F
         archive.require_good(path, path)
         owe(directory, Owed("", 0, [month], seq))
         rewritten(path, month.facts, lambda db: take_out_class(db, of))
+        owe(directory, Owed("", 0, [month], seq, done=True))
     finally:
         held.release()
     return Erased(1, "", False, [month], told=await told(directory, now_ms))
@@ -235,7 +264,8 @@ def erased(path: Path) -> Month:
 def rewritten(path: Path, facts: int, take: Callable[[Connection], None]) -> None:
     """A month without what `take` takes out of it, so many facts, in the place of the one with them."""
     part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
+    for left in part.parent.glob(f"{part.name}*"):  # with its rollback journal, which would be played back into ours
+        left.unlink()
     shutil.copyfile(path, part)
     with closing(engine.connect(part, isolation_level=None)) as db:
         db.execute("BEGIN IMMEDIATE")
@@ -281,14 +311,14 @@ def owe(directory: Path, one: Owed) -> None:
         if not one.row or two.row != one.row
     ]
     part = directory / f"{OWED}.part"
-    part.write_bytes(msgspec.json.encode([*before, one]))
+    part.write_bytes(msgspec.json.encode([*[two for two in before if two.months or two.day > one.day], one]))
     mark.sync_file(part)
     part.rename(directory / OWED)
     mark.sync_directory(directory)
 
 
 async def told(directory: Path, now_ms: int) -> bool:
-    """At once where nobody runs. False: the process that does is told when it starts next."""
+    """At once where nobody runs. False: the process that does is told at night, or when it starts next."""
     if not owed(directory):
         return True
     try:
@@ -296,37 +326,37 @@ async def told(directory: Path, now_ms: int) -> bool:
     except owner.Taken:
         return False
     try:
-        return await tell(journal, now_ms)
+        return await tell(journal, now_ms) is not None
     finally:
         await journal.close()
 
 
-async def tell(journal: SqliteJournal, now_ms: int) -> bool:
-    """Before the fold of a start. A second time, because the first was cut short, adds nothing.
-
-    False: somebody erases just now, and what he owes is told at the next start.
+async def tell(journal: SqliteJournal, now_ms: int) -> list[Part] | None:
+    """Before the fold of a start, or between two batches: what was appended. A second time, because the first was cut
+    short, adds nothing. None: somebody erases just now, and what he owes is told later.
     """
     directory = journal.path.parent
     if not owed(directory):
-        return True
+        return []
     try:
         held = owner.take(directory, archive.LOCK, what="archive")
     except owner.Taken:
-        return False
+        return None
     try:
-        await _tell(journal, now_ms)
+        return await _tell(journal, now_ms)
     finally:
         held.release()
-    return True
 
 
-async def _tell(journal: SqliteJournal, now_ms: int) -> None:
+async def _tell(journal: SqliteJournal, now_ms: int) -> list[Part]:
     directory = journal.path.parent
     found = owed(directory)
     await journal.alone(lambda db: notes.drop(db, max(one.day for one in found)))
     parts = [Part(hall, n, await rows_for(journal, found, hall, now_ms)) for hall, n in sorted(journal.heads().items())]
-    await journal.append([part for part in parts if part.facts])
+    parts = [part for part in parts if part.facts]
+    await journal.append(parts)
     (directory / OWED).unlink()
+    return parts
 
 
 async def rows_for(journal: SqliteJournal, found: list[Owed], hall: str, now_ms: int) -> list[Row]:
@@ -344,7 +374,8 @@ def fact_of(directory: Path, one: Owed, hall: str) -> JournalErased | None:
     """None where nothing of the hall was erased; a month that was only noted, and then not erased, does not count. One
     that was moved away since counts as it was noted."""
     of = [month for month in one.months if month.halls.get(hall)]
-    gone = [month for month in of if not left(directory / recovery.ARCHIVE / f"journal-{month.month}.db", one.row)]
+    place = directory / recovery.ARCHIVE
+    gone = [month for month in of if one.done or not left(place / f"journal-{month.month}.db", one.row)]
     count = sum(month.halls[hall] for month in gone)
     return JournalErased(one.before, count, tuple(month.month for month in gone), one.row) if gone else None
 

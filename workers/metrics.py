@@ -142,6 +142,7 @@ PROCESS: Final[dict[str, Name]] = {
         GAUGE, "Unix time of the last scan of ratings by this process that went well; 0: none."
     ),
     "scan_failures": Name(COUNTER, "Scans of ratings that failed."),
+    "erase_failures": Name(COUNTER, "Erasures by night that failed."),
     "recovery_seconds": Name(GAUGE, "The last start."),
     "recovery_facts": Name(GAUGE, "Facts applied at the last start."),
     "outbox_pending": Name(GAUGE, "Effects committed, not confirmed by the broker."),

@@ -21,6 +21,7 @@ from core.state import HallState
 from workers import logs
 from workers.clock import monotonic_s, utc_s
 from workers.desk import Desk
+from workers.months import outcome
 from workers.scans import OF_A_DAY, Marked
 
 COMMAND: Final = (sys.executable, "-m", "workers.cli", "report")
@@ -75,25 +76,11 @@ class Nightly:
     async def _scan(self, day: int) -> None:
         last = date(day // 10000, day // 100 % 100, day % 100) - timedelta(1)
         span = ("--first", str(last - timedelta(WINDOW_DAYS - 1)), "--last", str(last))
+        said, wrong = await outcome(*COMMAND, str(self._directory), "--by", "flags", "--format", "json", *span)
         try:
-            child = await asyncio.create_subprocess_exec(
-                *(*COMMAND, str(self._directory), "--by", "flags", "--format", "json", *span),
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-            )
-        except OSError as error:  # no process, no memory, no file left
-            self._failed(str(error))
-            return
-        try:
-            said, wrong = await child.communicate()
-        except asyncio.CancelledError:
-            child.kill()
-            await child.wait()
-            raise
-        try:
-            self._raise(msgspec.json.decode(said if child.returncode == 0 else b"", type=Marks))
+            self._raise(msgspec.json.decode(said, type=Marks))
         except msgspec.MsgspecError:
-            self._failed(logs.trouble(wrong))
+            self._failed(wrong)
 
     def _failed(self, error: str) -> None:
         self.failures += 1

@@ -65,6 +65,7 @@ class Sources(NamedTuple):
     budget: int = 1500
     detail: str = "auto"
     scans: Callable[[], tuple[float, int]] = lambda: (0.0, 0)
+    erasures: Callable[[], int] = lambda: 0
 
 
 # The process.
@@ -149,6 +150,7 @@ def _of_journal(s: Sources) -> Samples:
     yield "snapshot_timestamp_seconds", (), tallies.snapshot_s
     yield "scan_timestamp_seconds", (), s.scans()[0]
     yield "scan_failures", (), s.scans()[1]
+    yield "erase_failures", (), s.erasures()
     yield "recovery_seconds", (), s.recovery[0]
     yield "recovery_facts", (), s.recovery[1]
 

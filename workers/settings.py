@@ -94,9 +94,15 @@ class MetricsSection(Section, frozen=True):
 
 
 class RetentionSection(Section, frozen=True):
-    """How long what people wrote is kept, in days; then it dies by night. The rest goes by `journal erase`."""
+    """How long things are kept, in days; then they go by night. Of facts and of what reports counted: whole months.
 
+    `audit_days`: no long-lived fact (policy, cases, conduct, findings, appeals) goes before, not even by its number; by
+    itself none ever goes."""
+
+    rows_days: Positive = 180
     comments_days: Positive = 180
+    audit_days: Annotated[int, Meta(ge=180)] = 180
+    aggregates_days: Positive = 730
 
 
 class HallsSection(Section, frozen=True):

@@ -13,6 +13,7 @@ import msgspec
 
 from core.fact import Fact
 from core.facts import (
+    CaseOpened,
     DayClosed,
     DayOpened,
     DeviceRegistered,
@@ -121,11 +122,33 @@ class HallTotals(msgspec.Struct, array_like=True):
 
 
 class Totals(msgspec.Struct, array_like=True):
-    """All halls, up to and with journal row `seq`, which was stamped `at_ms`."""
+    """All halls, up to and with journal row `seq`, which was stamped `at_ms`; days before `since` are forgotten."""
 
     seq: int = 0
     at_ms: int = 0
     halls: dict[str, HallTotals] = {}
+    since: int = 0
+
+
+def forget(totals: Totals) -> int:
+    """What days before `since` counted goes. How many days, over all halls."""
+    return sum(_forget(hall, totals.since) for hall in totals.halls.values())
+
+
+def _forget(hall: HallTotals, since: int) -> int:
+    """Every day has a cell. Servings, which may still be rated, keep the number of theirs, as it is now."""
+    days = {key[1] for key in hall.keys if key[1] < since}
+    if days:
+        left = [at for at, key in enumerate(hall.keys) if key[1] >= since]
+        place = {at: number for number, at in enumerate(left)}
+        hall.cells, hall.keys = [hall.cells[at] for at in left], [hall.keys[at] for at in left]
+        calls = [(call, divmod(known, 1 << CELL)) for call, known in hall.calls.items()]
+        hall.calls = {call: place[at] << CELL | rest for call, (at, rest) in calls if at in place}
+        hall.cases = {case: line for case, line in hall.cases.items() if line.day >= since}
+        hall.coverage = {day: times for day, times in hall.coverage.items() if day >= since}
+        hall.records = {name: one for name, one in hall.records.items() if one.day >= since}
+        rhythm.forget(hall.marks, hall.given, since)
+    return len(days)
 
 
 def _today(hall: HallTotals) -> Iterator[tuple[int, Key]]:
@@ -153,7 +176,8 @@ class Counter:
             totals = self.totals.halls[hall] = HallTotals()
         if kind in RULES:
             RULES[kind](self, hall, totals, fact, at_ms)
-        if kind in follow_up.RULES:
+        # Of a case whose day is forgotten nothing is counted any more.
+        if kind in follow_up.RULES and (kind is CaseOpened or getattr(fact, "case", 0) in totals.cases):
             follow_up.RULES[kind](totals.cases, totals.day, fact)
         if kind in records.RULES:
             records.RULES[kind](totals.records, totals.day, at_ms, fact)
