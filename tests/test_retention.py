@@ -174,6 +174,7 @@ def test_by_night_what_is_older_goes_and_the_running_process_puts_it_on_record(d
     assert again.lines == [] and rows_of(data)["2027-01"] == before["2027-01"] and folded(data) == tuple(state)
 
 
+@pytest.mark.slow
 def test_what_reports_counted_goes_by_whole_months_and_not_before(data: Path) -> None:
     lines = counted(data)
     log = Log()
@@ -185,6 +186,7 @@ def test_what_reports_counted_goes_by_whole_months_and_not_before(data: Path) ->
     assert counted(data) == left, "the limit never goes back"
 
 
+@pytest.mark.slow
 def test_a_failure_is_counted_and_the_next_night_ends_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A month that cannot be read, a place that is taken, no process left: nothing is lost, nothing is said to be."""
     before, path = rows_of(data), data / recovery.ARCHIVE / "journal-2026-11.db"
