@@ -387,15 +387,6 @@ def test_one_row_goes_with_its_class_in_its_batch_and_the_rest_is_proved(data: P
     assert archive.read_manifest(path).erased == len(going) + whole.months[0].facts
 
 
-def test_a_long_lived_row_is_kept_for_audit_and_a_short_lived_one_is_not(data: Path) -> None:
-    before = rows_of(data / recovery.ARCHIVE / OLD)
-    with pytest.raises(Missing, match="row 6 is long-lived and kept for audit") as told:
-        asyncio.run(erasure.erase_row(data, 6, LATER_MS - 1, audit_days=180))
-    assert "when it is 180 days old" in str(told.value) and rows_of(data / recovery.ARCHIVE / OLD) == before
-    assert asyncio.run(erasure.erase_row(data, 5, NOW_MS, audit_days=180)).months[0].facts == 6
-    assert asyncio.run(erasure.erase_row(data, 6, LATER_MS, audit_days=180)).months[0].facts == 5
-
-
 def test_a_row_of_the_month_in_use_is_not_touched(data: Path) -> None:
     with pytest.raises(Missing, match="a month in use must end first"):
         asyncio.run(erasure.erase_row(data, 35, LATER_MS, audit_days=180))

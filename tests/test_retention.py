@@ -28,7 +28,7 @@ from workers import report as reports
 from workers.desk import Desk
 from workers.journal import SqliteJournal
 from workers.months import Months
-from workers.ports import Part
+from workers.ports import Missing, Part
 from workers.settings import RetentionSection
 from workers.tallies import Tallies
 from workers.verify import verify
@@ -184,6 +184,22 @@ def test_what_reports_counted_goes_by_whole_months_and_not_before(data: Path) ->
     assert not any(hall.keys or hall.cases or hall.coverage for hall in counting.base(data).halls.values())
     night(data, log, clock("2026-12-31 03:00"), rows_days=9999, aggregates_days=30)
     assert counted(data) == left, "the limit never goes back"
+
+
+def test_a_long_lived_row_is_kept_for_audit_and_a_short_lived_one_is_not(data: Path) -> None:
+    before = rows_of(data)["2026-11"]
+    (last_ms, _), kind = erasure.ended(data / recovery.ARCHIVE / "journal-2026-11.db"), dict(before)
+    one, other = (next(seq for seq in kind if (kind[seq] >= 128) is long) for long in (True, False))
+
+    async def erase(seq: int, days: int, audit_days: int) -> erasure.Erased:
+        return await erasure.erase_row(data, seq, last_ms + days * DAY_MS, audit_days=audit_days)
+
+    for days, audit_days in ((179, 180), (364, 365)):
+        with pytest.raises(Missing, match=f"row {one} is long-lived and kept for audit") as said:
+            asyncio.run(erase(one, days, audit_days))
+        assert f"when it is {audit_days} days old" in str(said.value) and rows_of(data)["2026-11"] == before
+    assert asyncio.run(erase(other, 0, 180)).months and asyncio.run(erase(one, 180, 180)).months
+    assert verify(data) == [] and not {one, other} & dict(rows_of(data)["2026-11"]).keys()
 
 
 @pytest.mark.slow
