@@ -1,4 +1,4 @@
-"""bench/soak.py, bench/days.py: six days in eight hours, connections lost on the way, ratings counted."""
+"""bench/soak.py, bench/days.py: sixteen days in eight hours, connections lost on the way, ratings counted."""
 
 from pathlib import Path
 from random import Random
@@ -12,13 +12,13 @@ from core import record
 from core.facts import EvaluationSubmitted
 from workers.ports import Row
 
-NIGHTLY = Wish(seed=1, rate=500, round_s=60, halls=20, minutes=480, days=6)
+NIGHTLY = Wish(seed=1, rate=500, round_s=60, halls=20, minutes=480, days=16)
 
 
-def test_six_days_end_in_eight_hours() -> None:
-    assert NIGHTLY.speed == 18
+def test_sixteen_days_end_in_eight_hours() -> None:
+    assert NIGHTLY.speed == 48
     last_ms = NIGHTLY.origin_ms + 480 * 60_000 * NIGHTLY.speed
-    assert (last_ms - MIDNIGHT_MS) // DAY_MS + 1 == 6
+    assert (last_ms - MIDNIGHT_MS) // DAY_MS + 1 == 16
     short = Wish(seed=1, rate=200, round_s=4, halls=4, minutes=0.3, days=0.0125)
     assert short.origin_ms < MIDNIGHT_MS < short.origin_ms + 18_000 * short.speed
 
@@ -29,9 +29,9 @@ def test_devices_are_lost_and_come_back_in_their_lane(monkeypatch: pytest.Monkey
     before = sum(map(len, lanes))
     Soak(tmp_path, "", NIGHTLY).lose(lanes, Random(1), "soak-1")
     told = [one for lane in lanes for one in lane if one.topic.endswith("/state")]
-    assert sum(map(len, lanes)) - before == len(told) == 6, "240 keypads, a day in 80 minutes: three a minute"
+    assert sum(map(len, lanes)) - before == len(told) == 16, "240 keypads, a day in 30 minutes: eight a minute"
     assert all([one.due_ns for one in lane] == sorted(one.due_ns for one in lane) for lane in lanes)
-    assert sorted(b'"lost"' in one.payload for one in told) == [False] * 3 + [True] * 3
+    assert sorted(b'"lost"' in one.payload for one in told) == [False] * 8 + [True] * 8
 
 
 def test_ratings_are_counted_and_a_day_alone_is_only_waits() -> None:
