@@ -6,6 +6,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import aiomqtt
@@ -16,7 +17,7 @@ from bench.rush import hall_policy
 from tests.brokers import RunningBroker
 from tests.halls import HALL, MIN, MORNING, opened
 from tests.processes import ROOT, Served, environment, run_cli, write_halls
-from workers import cli, engine
+from workers import cli, engine, recovery
 from workers.journal import SqliteJournal
 from workers.owner import Taken
 from workers.ports import Fenced, JournalDamaged, Missing, Part, Row
@@ -24,6 +25,7 @@ from workers.recovery import Newer, newest_file
 from workers.settings import SettingsError
 
 NOWHERE = "mqtt://127.0.0.1:1"
+CHINA_S = 28_800
 
 
 def a_journal(directory: Path) -> Path:
@@ -236,6 +238,9 @@ def test_a_dispatcher_that_is_fenced_ends_with_70_and_says_nothing(iotcore_broke
     directory = iotcore_broker.directory
     with Served(directory, [hall_policy("h1")], iotcore_broker.url) as served:
         served.up().until(lambda found: found['jiaohao_ready{check="halls"}'] == 1)
+        now_s = int(time.time())
+        if recovery.month(now_s * 1000) != recovery.month((now_s + CHINA_S) * 1000):
+            served.wait_for("journal.month_closed")  # the first of a month here, the last of one in UTC
         damage(directory / "data", "UPDATE meta SET v = v + 1 WHERE k = 'epoch'")
 
         async def press() -> None:

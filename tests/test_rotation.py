@@ -14,7 +14,7 @@ import pytest
 from tests.test_recovery import NOW_MS, change, rows, start
 from workers import archive, engine, mark, recovery, rotation
 from workers.journal import SqliteJournal
-from workers.ports import JournalDamaged, Missing, Part
+from workers.ports import Fenced, JournalDamaged, Missing, Part
 from workers.verify import verify
 
 OLD, NEXT = "journal-2026-11.db", "journal-2026-12.db"
@@ -46,6 +46,22 @@ async def rotated_unheard(journal: SqliteJournal) -> None:
     await journal.save("b", 3, b"heard")
     await journal.rotate("2026-12")
     await journal.append([Part("a", 40, rows(40, 2))])
+
+
+def test_who_is_fenced_begins_no_month(tmp_path: Path) -> None:
+    """Its own file of the next month would have a later epoch than the writer that has taken over."""
+
+    async def scenario() -> None:
+        async with start(tmp_path) as journal:
+            await filled(journal)
+            with closing(engine.connect(journal.path)) as db:
+                db.execute("UPDATE meta SET v = v + 1 WHERE k = 'epoch'")
+                db.commit()
+            with pytest.raises(Fenced, match=f"epoch {journal.epoch + 1}"):
+                await journal.rotate("2026-12")
+
+    asyncio.run(scenario())
+    assert [path.name for path in recovery.files(tmp_path)] == [OLD]
 
 
 async def everything(journal: SqliteJournal, after: int = 0) -> list[tuple[str, int]]:

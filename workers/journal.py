@@ -315,7 +315,7 @@ class SqliteJournal:
     async def _rotate(self, month: str) -> Path:
         await self._mark()  # the new file knows the seal where it begins, and none before
         closed, now_ms, days = self.path, self._now_ms(), self._options.comments_days
-        new = await self._other(lambda db: rotation.begin(db, closed, month, now_ms, days))
+        new = await self._other(lambda db: rotation.begin(db, closed, month, now_ms, days, self.epoch))
         try:
             await self._switch(rotation.publish(new))
         except BaseException as error:

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from workers import chain, engine, mark, recovery, twice
 from workers.engine import Connection
-from workers.ports import Missing
+from workers.ports import Fenced, Missing
 
 NEW: Final = ".new"
 SCHEMA: Final = "SELECT type, name, tbl_name, sql FROM sqlite_schema WHERE sql IS NOT NULL"
@@ -104,12 +104,15 @@ def put_rows(db: Connection, table: str, rows: Iterable[tuple[Any, ...]]) -> Non
         db.execute(f'INSERT INTO "{table}" VALUES({",".join("?" * len(row))})', row)
 
 
-def begin(db: Connection, path: Path, month: str, now_ms: int, comments_days: int) -> Path:
+def begin(db: Connection, path: Path, month: str, now_ms: int, comments_days: int, epoch: int) -> Path:
     """The file of the next month beside `path`, not yet under its name. In the writer's thread, nothing else writes.
 
-    Missing when a hall has no state at its head: its facts would be out of reach.
+    Fenced when another writer was there: a later epoch in a file of its own would make the elder the younger. Missing
+    when a hall has no state at its head: its facts would be out of reach.
     """
     tail = recovery.tail(db, path)
+    if tail.epoch != epoch:
+        raise Fenced(sorted(tail.heads), f"epoch {tail.epoch}")
     stored = {tail.texts[row[0]]: row for row in db.execute(SNAPSHOT_AT_HEAD).fetchall()}
     behind = [hall for hall, n in tail.heads.items() if hall not in stored or stored[hall][1] != n]
     if behind:
