@@ -256,8 +256,7 @@ def test_a_full_disk_holds_everything_and_loses_nothing(iotcore_broker: RunningB
             assert len(app.log.of(logs.JOURNAL_RECOVERED)) == 1 and not app.link.stats.paused
 
     asyncio.run(scenario())
-    window = folded(directory).halls["h1"].state.windows["kiosk"]
-    assert window.boots["boot"].floor == 60, "each is there, whatever day it is by now"
+    assert folded(directory).halls["h1"].state.windows["kiosk"].boots["boot"].floor == 60, "whatever day it is by now"
 
 
 def test_the_first_retry_holds_the_link_and_recovery_lets_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -55,9 +55,8 @@ def test_who_is_fenced_begins_no_month(tmp_path: Path) -> None:
         async with start(tmp_path) as journal:
             await filled(journal)
             with closing(engine.connect(journal.path)) as db:
-                db.execute("UPDATE meta SET v = v + 1 WHERE k = 'epoch'")
-                db.commit()
-            with pytest.raises(Fenced, match=f"epoch {journal.epoch + 1}"):
+                epoch = recovery.raise_epoch(db, NOW_MS)
+            with pytest.raises(Fenced, match=f"epoch {epoch}"):
                 await journal.rotate("2026-12")
 
     asyncio.run(scenario())
