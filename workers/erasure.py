@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import msgspec
+from msgspec.structs import replace
 
 from core import record
 from core.facts import JournalErased
@@ -127,13 +128,11 @@ async def erase(
     try:
         done = [month for path in paths if (month := ready(path)).facts]
         days = counting.keep(directory, paths if done else [], since) if done or since else 0
-        owing = Owed(before, 0 if beside else day, done)
         if done or old_notes:
-            owe(directory, owing)
+            owe(directory, Owed(before, 0 if beside else day, done))
         for path in paths:
             erased(path)
-        if done:
-            owe(directory, msgspec.structs.replace(owing, done=True))
+        looked_at(directory)
     finally:
         held.release()
     on_record = not owed(directory) if beside else await told(directory, now_ms)
@@ -166,7 +165,7 @@ async def erase_row(directory: Path, seq: int, now_ms: int, *, audit_days: int, 
         archive.require_good(path, path)
         owe(directory, Owed("", 0, [month], seq))
         rewritten(path, month.facts, lambda db: take_out_class(db, of))
-        owe(directory, Owed("", 0, [month], seq, done=True))
+        looked_at(directory)
     finally:
         held.release()
     return Erased(1, "", False, [month], told=await told(directory, now_ms))
@@ -306,12 +305,25 @@ def owe(directory: Path, one: Owed) -> None:
     """Noted before anything is erased: whatever is cut short, no month is erased without a fact that says so."""
     again = {month.month for month in one.months}
     before = [
-        two if two.row or one.row else Owed(two.before, two.day, [m for m in two.months if m.month not in again])
+        two if two.row or one.row else replace(two, months=[m for m in two.months if m.month not in again])
         for two in owed(directory)
         if not one.row or two.row != one.row
     ]
+    note(directory, [*[two for two in before if two.months or two.day > one.day], one])
+
+
+def looked_at(directory: Path) -> None:
+    """At the end of an erasure: what was noted, and not erased because it was cut short, does not count."""
+    found = owed(directory)
+    if not all(one.done for one in found):
+        gone = [replace(one, months=[m for m in one.months if is_gone(directory, m, one)], done=True) for one in found]
+        note(directory, [one for one in gone if one.months or one.day])
+
+
+def note(directory: Path, found: list[Owed]) -> None:
+    """Whole or not at all."""
     part = directory / f"{OWED}.part"
-    part.write_bytes(msgspec.json.encode([*[two for two in before if two.months or two.day > one.day], one]))
+    part.write_bytes(msgspec.json.encode(found))
     mark.sync_file(part)
     part.rename(directory / OWED)
     mark.sync_directory(directory)
@@ -374,12 +386,12 @@ def fact_of(directory: Path, one: Owed, hall: str) -> JournalErased | None:
     """None where nothing of the hall was erased; a month that was only noted, and then not erased, does not count. One
     that was moved away since counts as it was noted."""
     of = [month for month in one.months if month.halls.get(hall)]
-    place = directory / recovery.ARCHIVE
-    gone = [month for month in of if one.done or not left(place / f"journal-{month.month}.db", one.row)]
+    gone = [month for month in of if is_gone(directory, month, one)]
     count = sum(month.halls[hall] for month in gone)
     return JournalErased(one.before, count, tuple(month.month for month in gone), one.row) if gone else None
 
 
-def left(path: Path, row: int) -> bool:
-    """Whether a month is there with what was to be taken out of it: a row, or short-lived facts."""
-    return path.exists() and (holds(path, row) if row else counted(path).facts > 0)
+def is_gone(directory: Path, month: Month, one: Owed) -> bool:
+    """Whether a month is without what was to be taken out of it, a row or short-lived facts, or is there no more."""
+    path = directory / recovery.ARCHIVE / f"journal-{month.month}.db"
+    return one.done or not path.exists() or not (holds(path, one.row) if one.row else counted(path).facts)
