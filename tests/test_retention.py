@@ -225,6 +225,22 @@ def test_a_failure_is_counted_and_the_next_night_ends_it(data: Path, monkeypatch
     assert short(rows_of(data)["2026-11"]) == [] and len(told(data)) == 1 and verify(data) == []
 
 
+@pytest.mark.slow
+def test_on_a_disk_without_room_all_stays_and_no_half_month_takes_what_is_left(data: Path) -> None:
+    before, size = rows_of(data), (data / recovery.ARCHIVE / "journal-2026-11.db").stat().st_size
+    limited = (
+        "import resource, sys; resource.setrlimit(resource.RLIMIT_FSIZE, ({0}, {0})); from workers.cli import main"
+    )
+    words = ["journal", "erase", str(data), "--before", "2026-11-28", "--beside"]
+    program = f"{limited.format(size // 2)}; sys.argv[1:] = {words}; main()"
+    environment = {**os.environ, "PYTHONPATH": str(Path.cwd())}
+    child = subprocess.run([sys.executable, "-c", program], env=environment, check=False, capture_output=True)
+    assert child.returncode == 5, child.stderr
+    assert not list(data.rglob("*.db.part*")) and rows_of(data) == before and verify(data) == []
+    night(data, Log())
+    assert short(rows_of(data)["2026-11"]) == [] and len(told(data)) == 1 and verify(data) == []
+
+
 CUT = ("sync_file", "sync_directory")
 
 

@@ -111,14 +111,13 @@ async def erase(
     reports counted of days before `since` (yyyymmdd). `beside`: for the process that runs here, which looks after what
     people wrote.
 
-    A month that a start may have to read waits until the states have moved on. Beside a running process only closed
-    files are touched; it writes what it is owed. What is cut short, or fails, is done by the next call.
+    A month that a start may have to read waits. Beside a running process only closed files are touched; it writes what
+    it is owed. What is cut short, or fails, is done by the next call.
     """
     old = [path for path in months(directory) if ended(path).at_ms < day]
     newest = recovery.newest_file(directory)
     old_notes = notes.older(newest, day) if newest is not None and not beside else 0
-    reached = begun(newest) if newest is not None else 0
-    paths = [path for path in old if ended(path).seq <= reached]
+    paths = [path for path in old if newest is not None and ended(path).seq <= begun(newest)]
     kept = [month_of(path) for path in old if path not in paths]
     if dry_run:
         days = counting.keep(directory, [], since, dry_run=True) if since else 0
@@ -265,13 +264,17 @@ def rewritten(path: Path, facts: int, take: Callable[[Connection], None]) -> Non
     part = path.with_name(path.name + ".part")
     for left in part.parent.glob(f"{part.name}*"):  # with its rollback journal, which would be played back into ours
         left.unlink()
-    shutil.copyfile(path, part)
-    with closing(engine.connect(part, isolation_level=None)) as db:
-        db.execute("BEGIN IMMEDIATE")
-        take(db)
-        db.execute(MORE_ERASED, (facts, facts))
-        db.execute("COMMIT")
-        db.execute("VACUUM")  # nothing of the rows is left in free pages
+    try:
+        shutil.copyfile(path, part)
+        with closing(engine.connect(part, isolation_level=None)) as db:
+            db.execute("BEGIN IMMEDIATE")
+            take(db)
+            db.execute(MORE_ERASED, (facts, facts))
+            db.execute("COMMIT")
+            db.execute("VACUUM")  # nothing of the rows is left in free pages
+    except (OSError, engine.Error):
+        part.unlink(missing_ok=True)  # on a full disk the room is needed
+        raise
     archive.require_good(part, path)
     archive.put(part, path, archive.read_manifest(path).erased + facts)
 
@@ -313,10 +316,10 @@ def owe(directory: Path, one: Owed) -> None:
 
 
 def looked_at(directory: Path) -> None:
-    """At the end of an erasure: what was noted, and not erased because it was cut short, does not count."""
+    """What was noted, and not erased because it was cut short, does not count."""
     found = owed(directory)
-    if not all(one.done for one in found):
-        gone = [replace(one, months=[m for m in one.months if is_gone(directory, m, one)], done=True) for one in found]
+    gone = [replace(one, months=[m for m in one.months if is_gone(directory, m, one)], done=True) for one in found]
+    if found != gone:
         note(directory, [one for one in gone if one.months or one.day])
 
 
