@@ -8,7 +8,7 @@ import pytest
 from core import record
 from core.facts import JournalRestored
 from tests.test_recovery import NOW_MS, a_journal, change, rows, start
-from tests.test_rotation import NEXT, rotated
+from tests.test_rotation import NEXT, on_disk, rotated
 from workers import backup, engine, mark, owner, recovery
 from workers.opening import Options
 from workers.ports import JournalDamaged, Missing, Part
@@ -92,6 +92,28 @@ def test_a_restore_keeps_what_it_replaces_and_leaves_a_fact(tmp_path: Path) -> N
             assert fact == JournalRestored("backup", 100, 107)
 
     asyncio.run(after())
+
+
+def test_a_restore_puts_later_months_aside_too(tmp_path: Path) -> None:
+    path = a_journal(tmp_path / "data")
+    backup.backup(tmp_path / "data", tmp_path / "copy.db")
+    rotated(tmp_path / "other")
+    done = asyncio.run(backup.restore(tmp_path / "copy.db", tmp_path / "other", LATER_MS))
+    assert {one.name for one in Path(done.replaced).glob("*.db")} == {path.name, NEXT}
+    assert recovery.newest_file(tmp_path / "other") == tmp_path / "other" / path.name
+    assert verify(tmp_path / "other") == []
+
+
+def test_copy_and_restore_are_on_disk_before_their_names(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    name, steps = a_journal(tmp_path / "data").name, list[str]()
+    on_disk(monkeypatch, steps)
+    backup.backup(tmp_path / "data", tmp_path / "copy.db")
+    assert steps == ["file copy.db.part", "name copy.db", f"directory {tmp_path.name}"]
+    steps.clear()
+    done = backup.replace(tmp_path / "copy.db", tmp_path / "data", LATER_MS)
+    named = len(steps) - 1 - steps[::-1].index(f"name {name}")  # the last: the replaced one goes aside under it too
+    assert steps.index(f"file {name}.new") < steps.index(f"directory {Path(done.replaced).name}") < named
+    assert steps[named + 1 :] == ["directory data"] * 2, "of the name, and of the mark"
 
 
 def test_a_restore_into_nothing_is_a_journal(tmp_path: Path) -> None:

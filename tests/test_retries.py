@@ -99,6 +99,50 @@ def test_busy_costs_no_ballast(tmp_path: Path) -> None:
     assert scenario(tmp_path, act, 4096) == ["SQLITE_BUSY", "recovered"]
 
 
+def test_the_first_wait_is_one_and_each_further_another(tmp_path: Path) -> None:
+    job, _ = failing(*["SQLITE_BUSY"] * 3)
+    waited: list[float] = []
+
+    async def pause(seconds: float) -> None:
+        waited.append(seconds)
+
+    async def act(retries: Retries) -> None:
+        retries._pause = pause  # type: ignore[method-assign]
+        await retries.run(job, lambda: None)
+
+    scenario(tmp_path, act, waits_s=(0.2, 0.5))
+    assert waited == [0.2, 0.5, 0.5]
+
+
+def test_the_ballast_comes_back_when_there_is_room_beside_it_and_no_sooner(tmp_path: Path) -> None:
+    free = [0]
+
+    async def act(retries: Retries) -> None:
+        retries.ballast._free = lambda _: free[0]
+        await retries.run(failing("SQLITE_FULL")[0], lambda: None)
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not retries.ballast.held
+        free[0] = 4096
+        async with asyncio.timeout(5):
+            while not retries.ballast.held:
+                await asyncio.sleep(0)
+        await asyncio.sleep(0.01)
+
+    assert scenario(tmp_path, act, 4096) == ["SQLITE_FULL", "recovered"]
+
+
+def test_the_ballast_takes_no_room_from_a_batch_that_is_tried(tmp_path: Path) -> None:
+    held: list[bool] = []
+
+    async def act(retries: Retries) -> None:
+        await retries.run(failing("SQLITE_FULL")[0], lambda: None)
+        await retries.run(failing(*["SQLITE_FULL"] * 5)[0], lambda: held.append(retries.ballast.held))
+
+    heard = scenario(tmp_path, act, 4096, waits_s=(0.01, 0.0))
+    assert held == [False] * 6 and heard == ["SQLITE_FULL"] * 6
+
+
 def test_closing_gives_a_retry_up(tmp_path: Path) -> None:
     job, done = failing("SQLITE_BUSY", "SQLITE_BUSY")
 

@@ -27,6 +27,7 @@ def rejected(hall: Driven, command: c.SubmitEvaluation, device: str = "") -> str
 
 def test_a_rating_tells_who_served_where_and_how_long_the_press_took() -> None:
     hall = served()
+    hall.at_ms += 900
     hall.ask(c.ReportShown(1))
     hall.at_ms += 4000
     hall.send("ev-1", c.SubmitEvaluation(1, 5, options=("kind",), option_set="gov@3", comment_ref="c-1"))

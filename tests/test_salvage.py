@@ -3,13 +3,14 @@
 import asyncio
 import json
 import random
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from tests.test_recovery import NOW_MS, a_journal, change, rows, start
 from tests.test_rotation import filled
-from workers import archive, engine, recovery, salvage
+from workers import archive, engine, mark, recovery, salvage
 from workers.ports import JournalDamaged, Missing, Part
 from workers.verify import verify
 
@@ -239,6 +240,20 @@ def test_whatever_bit_is_wrong_it_is_refused_in_words_or_read_and_good(tmp_path:
         except (JournalDamaged, engine.DatabaseError):  # which the command line tells in three lines
             continue
         assert verify(to) == [] and bool(heads(to)) == (done.kept_last > 0)
+
+
+def test_a_salvaged_journal_is_newer_than_any_before_and_draws_its_pictures_anew(tmp_path: Path) -> None:
+    """Else the old mark would refuse it; and tables of people are not read from a damaged file."""
+    path = a_journal(tmp_path / "data")
+    known = mark.newest(tmp_path / "data" / mark.NAME)
+    assert known is not None
+    ahead = known._replace(epoch=known.epoch + 86_400)
+    mark.MarkFile(tmp_path / "data" / mark.NAME, ahead).close()
+    done = salvage.extract(tmp_path / "data", tmp_path / "new", 1000)
+    newest = mark.newest(tmp_path / "new" / mark.NAME)
+    assert newest is not None and newest.epoch > ahead.epoch
+    with closing(engine.reader(tmp_path / "new" / path.name)) as db:
+        assert recovery.meta(db, "proj_seq") == {"": done.kept_first - 1}
 
 
 def test_only_an_empty_directory_is_written_to(tmp_path: Path) -> None:

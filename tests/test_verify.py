@@ -292,6 +292,15 @@ def test_a_mark_ahead_of_the_journal_is_found(copy: Path) -> None:
     assert verify(copy) == ["journal ends at 12, 99 was acknowledged"]
 
 
+def test_the_newer_slot_of_the_mark_counts(copy: Path) -> None:
+    known = mark.newest(copy / mark.NAME)
+    assert known is not None
+    written = mark.MarkFile(copy / mark.NAME, known)
+    written.write(known._replace(seq=99))
+    written.close()
+    assert verify(copy) == ["journal ends at 12, 99 was acknowledged"]
+
+
 def test_bytes_changed_in_the_file_are_found(copy: Path) -> None:
     path = next(copy.glob("*.db"))
     content = path.read_bytes()
