@@ -94,6 +94,13 @@ def test_a_clock_set_by_more_than_ten_minutes_is_not_believed(utc: list[int], mo
         assert later(0, set_by=-far) == before + 1_000 and not hall.leapt, "put right, it is believed again"
 
 
+def test_a_clock_that_is_set_a_little_again_and_again_is_believed_each_time(utc: list[int]) -> None:
+    hall = Clock()
+    for _ in range(3):
+        utc[0] += 400_000
+        assert hall.now_ms() == utc[0] and not hall.leapt
+
+
 def test_a_clock_far_behind_the_journal_goes_on_from_it(utc: list[int]) -> None:
     hall = Clock()
     hall.not_before(utc[0] + 600_000)

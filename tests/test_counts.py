@@ -55,6 +55,19 @@ def test_nothing_counts_before_it_is_durable() -> None:
     assert hall.total("tickets_taken", "si") == 1 and hall.total("taken_class", "ordinary") == 1
     hall.commit()
     assert hall.total("tickets_taken", "si") == 1, "once"
+    hall.serve(MIN)
+    hall.commit()
+    assert hall.seen("wait_seconds", "si")[0] == 1 and hall.seen("service_seconds", "si") == (1, 60.0), "once"
+
+
+def test_who_is_called_a_second_time_has_waited_once_and_the_counter_was_idle_between() -> None:
+    hall = Hall()
+    hall.counts.stand(hall.at_ms)
+    hall.ask(c.TakeTicket("si"), c.CallNext(1), c.ReleaseTicket(1), c.CallNext(1), c.StartServing(1))
+    hall.commit()
+    hall.counts.stand(hall.at_ms)
+    assert hall.seen("wait_seconds", "si") == (1, 2.0) and hall.total("calls", "si") == 2
+    assert hall.total("counter_seconds", "called") == 4
 
 
 def test_a_visit_from_slip_to_rating() -> None:

@@ -99,18 +99,15 @@ def test_busy_costs_no_ballast(tmp_path: Path) -> None:
     assert scenario(tmp_path, act, 4096) == ["SQLITE_BUSY", "recovered"]
 
 
-def test_the_first_wait_is_one_and_each_further_another(tmp_path: Path) -> None:
+def test_the_first_wait_is_one_and_each_further_another(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     job, _ = failing(*["SQLITE_BUSY"] * 3)
     waited: list[float] = []
 
-    async def pause(seconds: float) -> None:
+    async def pause(_: Retries, seconds: float) -> None:
         waited.append(seconds)
 
-    async def act(retries: Retries) -> None:
-        retries._pause = pause  # type: ignore[method-assign]
-        await retries.run(job, lambda: None)
-
-    scenario(tmp_path, act, waits_s=(0.2, 0.5))
+    monkeypatch.setattr(Retries, "_pause", pause)
+    scenario(tmp_path, lambda retries: retries.run(job, lambda: None), waits_s=(0.2, 0.5))
     assert waited == [0.2, 0.5, 0.5]
 
 

@@ -71,6 +71,35 @@ def test_f7_a_transfer_keeps_its_time_twice_then_starts_anew_and_ends_after_four
     assert hall.refused(c.TransferTicket("si", ticket=1)) == "transfer_limit"
 
 
+def test_a_held_one_whose_person_is_at_another_counter_is_not_called_back() -> None:
+    hall = opened()
+    hall.take("si", person_ref="a" * 32)
+    hall.call(1)
+    hall.ask(c.HoldTicket(1))
+    hall.take("tax", person_ref="a" * 32)
+    hall.call(2)
+    assert hall.refused(c.ResumeTicket(1)) == "visit_busy"
+    hall.ask(c.FinishServing(2))
+    hall.ask(c.ResumeTicket(1))
+    assert hall.only(t.TicketResumed).ticket == 1
+
+
+@pytest.mark.parametrize("away", [c.HoldTicket(1), c.TransferTicket("tax", counter=1)])
+def test_the_handling_before_a_hold_or_a_transfer_counts(away: c.Command) -> None:
+    hall = opened()
+    hall.take()
+    hall.call(1)
+    hall.ask(c.StartServing(1))
+    hall.at_ms += 5 * MIN
+    hall.ask(away)
+    hall.ask(c.ResumeTicket(1) if isinstance(away, c.HoldTicket) else c.CallNext(2))
+    at = 1 if isinstance(away, c.HoldTicket) else 2
+    hall.ask(c.StartServing(at))
+    hall.at_ms += 3 * MIN
+    hall.ask(c.FinishServing(at))
+    assert hall.only(t.ServingFinished).handling_ms == 8 * MIN
+
+
 def test_f7_a_transferred_ticket_does_not_jump_ahead_of_older_ones() -> None:
     hall = opened()
     older = hall.take("tax")
