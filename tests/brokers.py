@@ -55,6 +55,18 @@ class RunningBroker:
         process.terminate()
         process.wait(10)
 
+    def kill(self) -> None:
+        """As a power cut ends it: what it has not stored is forgotten."""
+        process, self.process = self.process, None
+        assert process is not None
+        process.kill()
+        process.wait(10)
+
+    @property
+    def stored(self) -> Path:
+        """What mosquitto finds again."""
+        return self.directory / "mosquitto.db"
+
     def _iotcore(self) -> subprocess.Popen[bytes]:
         process = subprocess.Popen([sys.executable, "-m", "workers.broker"], stdin=subprocess.PIPE)
         assert process.stdin is not None

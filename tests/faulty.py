@@ -6,6 +6,7 @@ process of its own, which can be stopped, continued and ended.
 """
 
 import os
+import random
 import shutil
 import signal
 import struct
@@ -190,6 +191,21 @@ class Machine:
         self._file.close()
 
 
+SECTOR = 512
+
+
+def survivors(synced: bytes, now: bytes, chance: random.Random, share: float) -> bytes:
+    """What a disk has of a file: each sector written since the last sync is there or is not, whatever came before it.
+    `share`: how many are, 0 to 1."""
+    made = bytearray(synced)
+    for at in range(0, len(now) if share else 0, SECTOR):
+        new = now[at : at + SECTOR]
+        if new != synced[at : at + SECTOR] and chance.random() < share:
+            made.extend(bytes(max(0, at - len(made))))  # what was to come before is a hole
+            made[at : at + len(new)] = new
+    return bytes(made)
+
+
 class Mains:
     """The power of one directory's disk. `kept`: each file as it was at its last sync, by inode, and `names`."""
 
@@ -197,14 +213,23 @@ class Mains:
         self.data, self.kept = data.resolve(), kept.resolve()
         self.kept.mkdir(parents=True)
 
-    def cut(self, to: Path) -> None:
-        """What a machine that is switched on again finds, into `to`. Who wrote it must have ended."""
+    def cut(self, to: Path, chance: random.Random, share: float) -> None:
+        """What a machine that is switched on again finds, into `to`. Who wrote it must have ended. Of names and sectors
+        that were not synced this share."""
         to.mkdir(parents=True)
-        names = self.kept / "names"
-        for line in names.read_text().splitlines() if names.exists() else ():
+        now = {str(path.stat().st_ino): path for path in sorted(self.data.iterdir()) if path.is_file()}
+        names = {path.name: inode for inode, path in now.items() if chance.random() < share}
+        listed = self.kept / "names"
+        for line in listed.read_text().splitlines() if listed.exists() else ():
             inode, _, name = line.partition(" ")
+            names[name] = inode
+        for name, inode in names.items():
             file = self.kept / inode
-            (to / name).write_bytes(file.read_bytes() if file.exists() else b"")
+            synced = file.read_bytes() if file.exists() else b""
+            written = now[inode].read_bytes() if inode in now else synced
+            (to / name).write_bytes(survivors(synced, written, chance, share))
+            if inode in now:
+                shutil.copymode(now[inode], to / name)
 
 
 class Relay:

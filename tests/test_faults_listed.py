@@ -20,6 +20,7 @@ FAULTS = {
         "test_power_cut::normal_loses_in_most_of_20_power_cuts",
         "test_power_cut::the_process_loses_nothing_acknowledged_in_20_power_cuts",
         "test_power_cut::under_normal_the_process_loses_in_most_power_cuts",
+        "test_power_cut::nothing_acknowledged_is_lost_when_the_broker_loses_its_power_too",
         "test_faults::broker_and_process_killed_together",
     ),
     "disk full": (

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 
+from workers import mark
 from workers.proofs import Claim, Proofs, key_of
 
 PROOFS = Proofs(b"k" * 32)
@@ -56,3 +57,20 @@ def test_the_key_is_made_once_for_its_owner_alone(tmp_path: Path) -> None:
     path.write_bytes(b"short")
     with pytest.raises(ValueError, match="shorter"):
         key_of(path)
+
+
+def test_a_secret_is_whole_on_disk_before_it_has_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A power cut before leaves no file, none that is empty; the next start makes one."""
+    path, synced, rename = tmp_path / "key", dict[Path, int](), Path.rename
+    monkeypatch.setattr(mark, "sync_file", lambda one: synced.update({one: one.stat().st_size}))
+
+    def cut(part: Path, to: Path) -> Path:
+        assert synced[part] == 65 and not to.exists()
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(Path, "rename", cut)
+    with pytest.raises(KeyboardInterrupt):
+        key_of(path)
+    assert not path.exists()
+    monkeypatch.setattr(Path, "rename", rename)
+    assert len(key_of(path)) == 64 and [one.name for one in tmp_path.iterdir()] == ["key"]
