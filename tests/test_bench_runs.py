@@ -3,11 +3,14 @@
 import asyncio
 import json
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import msgspec
 import pytest
 
 from bench import runs
+from bench.generate import Schedule
 from bench.memory import Driver
 from bench.pairs import Verdict, verdict
 from bench.product import COLLECT_AFTER, Done, Setup, hall_clock
@@ -154,6 +157,17 @@ def test_a_picture_settles_its_press_and_those_it_supersedes() -> None:
         assert list(echo.latency_ns) == [4]
 
     asyncio.run(scenario())
+
+
+def test_a_press_counts_from_when_it_was_due_and_its_first_picture_settles_no_later_one() -> None:
+    """A generator that was held up makes nothing faster: neither the press, nor its own lateness."""
+    lane: Any = SimpleNamespace(allowed=0, pump=lambda: None)
+    watch = Watch(["s"], echo=False)
+    schedule = Schedule([lane], [[(10, b"", "s", "calling"), (20, b"", "s", "calling")]], watch, False)
+    assert schedule.turn(1000, 1500) is None and lane.allowed == 2
+    assert [due_ns for due_ns, _ in watch.pending["s"]] == [1010, 1020] and list(schedule.late_ns) == [490, 480]
+    watch.saw("s", picture("calling"), 1600)
+    assert list(watch.latency_ns) == [590] and watch.waiting == 1
 
 
 def test_a_status_is_read_from_a_screen() -> None:
