@@ -204,6 +204,15 @@ def test_a_hall_of_which_no_state_is_left_is_not_left_out_in_silence(three: Path
     assert heads(tmp_path / "new") == {"a": 36, "b": 4}, "the month before knows it"
 
 
+def test_what_people_wrote_comes_along(tmp_path: Path) -> None:
+    """It stands beside the facts and in no other month."""
+    path = a_journal(tmp_path / "data")
+    change(path, "INSERT INTO note VALUES('1:7', 1, 5, 'slow')", "UPDATE journal SET dseq = 9 WHERE seq = 75")
+    asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))
+    with closing(engine.reader(tmp_path / "new" / path.name)) as db:
+        assert db.execute("SELECT * FROM note").fetchall() == [("1:7", 1, 5, "slow")]
+
+
 def test_of_lost_rows_the_state_behind_them_is_left_to_go_on_from(tmp_path: Path) -> None:
     change(a_journal(tmp_path / "data"), "DELETE FROM journal")
     done = asyncio.run(salvage.salvage(tmp_path / "data", tmp_path / "new", NOW_MS))

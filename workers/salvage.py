@@ -63,6 +63,7 @@ class Found(NamedTuple):
     rows: dict[int, Stored]
     batches: dict[int, Stored]
     snapshots: list[Stored]
+    notes: list[Stored]
     lost: list[Range]
     origin: recovery.Origin
 
@@ -152,7 +153,7 @@ def examined(path: Path, to: Path, upto: int, before: recovery.Origin) -> Readin
     """What is left of a month; its lines are written. `upto`, `before`: where the next month begins and the last one
     ends."""
     unread = [Range(before.seq + 1, max(upto, before.seq + 1), "unreadable")]
-    best = Reading(Found([], {}, {}, {}, [], unread, before), {}, unread, None)
+    best = Reading(Found([], {}, {}, {}, [], [], unread, before), {}, unread, None)
     with TemporaryDirectory(dir=to) as scratch:
         for place in torn.readings(path, Path(scratch)):
             with suppress(engine.DatabaseError), closing(engine.reader(place, torn=True)) as db:
@@ -210,7 +211,8 @@ def read(db: Connection, upto: int, before: recovery.Origin) -> Found:
     told = [row for row in tolerant(db, "SELECT id, text FROM word") if fits(row, (int, str))]
     words: dict[int, str] = {number: text for number, text in told if number < len(told) + torn.MOST}
     texts = [words.get(n, f"word-{n}" if n else "") for n in range(max(words, default=0) + 1)]
-    return Found(texts, meta, rows, batches, states, merged(lost), origin)
+    notes = {row[0]: row for row in tolerant(db, "SELECT * FROM note") if fits(row, (str, int, int, str))}
+    return Found(texts, meta, rows, batches, states, list(notes.values()), merged(lost), origin)
 
 
 def fits(row: Stored, kinds: tuple[Any, ...], lost: list[Range] | None = None) -> bool:
@@ -334,6 +336,7 @@ def rebuild(path: Path, found: Found, good: dict[int, Stored], run: Run) -> None
                 rotation.put_rows(db, "batch", [batch])
                 db.executemany(INSERT_ROW, [found.rows[seq] for seq in range(first, batch[0] + 1)])
         rotation.put_rows(db, "snapshot", states)
+        rotation.put_rows(db, "note", found.notes)
 
     rotation.publish(rotation.create(path, fill))
 
