@@ -175,6 +175,11 @@ def test_archive_and_erase(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caps
     assert capsys.readouterr().out == f"{OLD}: rows 1–33\n"
     assert run(monkeypatch, "erase", tmp_path, "--row", 5, "--dry-run") == 0
     assert capsys.readouterr().out == "2026-11: 6 facts in 1 batches (nothing was changed)\n"
+    monkeypatch.setenv("JIAOHAO_RETENTION__AUDIT_DAYS", "100000")
+    assert run(monkeypatch, "erase", tmp_path, "--row", 6, "--dry-run") == 5
+    assert "row 6 is long-lived, kept for audit" in capsys.readouterr().err
+    assert run(monkeypatch, "erase", tmp_path, "--row", 6, "--personal-data", "--dry-run") == 0
+    assert "nothing was changed" in capsys.readouterr().out
     for words in (("--row", 5, "--before", "2026-12-01"), ("--row", -1), ()):
         assert run(monkeypatch, "erase", tmp_path, *words) == 2, words
     capsys.readouterr()

@@ -144,6 +144,7 @@ def erase(
     row: Annotated[int, typer.Option(help="instead: this row of a closed month, with its class in its batch")] = 0,
     *,
     beside: Annotated[bool, typer.Option("--beside", help="for the process itself: not the comments")] = False,
+    personal: Annotated[bool, typer.Option("--personal-data", help="with --row: audit has no claim to it")] = False,
     config: Annotated[Path | None, typer.Option(help="jiaohao.toml: its retention.audit_days is kept by --row")] = None,
     dry_run: Annotated[bool, typer.Option("--dry-run", help="only count")] = False,
     as_json: AsJson = False,
@@ -167,7 +168,7 @@ def erase(
 
     async def task() -> None:
         if row:
-            kept = settings.load(config, settings.process_environment(), {}).retention.audit_days
+            kept = 0 if personal else settings.load(config, settings.process_environment(), {}).retention.audit_days
             done = await erasure.erase_row(data, row, utc_ms(), audit_days=kept, dry_run=dry_run)
         else:
             done = await erasure.erase(

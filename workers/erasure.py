@@ -6,7 +6,7 @@ lived facts, letters and notes go with them. What they counted for reports is on
 which a start begins, is never touched; the facts that say so are appended there by its owner: by us where nobody runs,
 else by the process, at night or at its next start.
 Long-lived facts (audit) go by no time limit, their month is kept; only by their number, with their class in their
-batch, and not before `audit_days`.
+batch, and not before `audit_days`, unless it is a person's data.
 """
 
 import calendar
@@ -154,7 +154,7 @@ async def erase_row(directory: Path, seq: int, now_ms: int, *, audit_days: int, 
         of = classed(db, seq)
         words = recovery.texts(db)
     if of.column == "long" and now_ms - max(row[3] for row in of.rows) < audit_days * notes.DAY_MS:
-        raise Missing(f"row {seq} is long-lived and kept for audit\n{path}\ntry again when it is {audit_days} days old")
+        raise Missing(f"row {seq} is long-lived, kept for audit\n{path}\nwait {audit_days} days or say --personal-data")
     month = Month(month_of(path), len(of.rows), 1, dict(Counter(words[row[1]] for row in of.rows)))
     if dry_run:
         return Erased(1, "", True, [month])

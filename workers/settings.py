@@ -96,8 +96,8 @@ class MetricsSection(Section, frozen=True):
 class RetentionSection(Section, frozen=True):
     """How long things are kept, in days; then they go by night. Of facts and of what reports counted: whole months.
 
-    `audit_days`: no long-lived fact (policy, cases, conduct, findings, appeals) goes before, not even by its number; by
-    itself none ever goes."""
+    `audit_days`: no long-lived fact (policy, cases, conduct, findings, appeals) goes before, even by number, but for
+    a person's data; by itself none ever goes."""
 
     rows_days: Positive = 180
     comments_days: Positive = 180
