@@ -7,9 +7,12 @@ from typing import Any
 
 import pytest
 
+from core import commands as c
+from core import commands_cases as cc
 from core import record
 from core.cases import Case, CaseState
 from core.conduct import Entry
+from core.evaluation import EvaluationState
 from core.facts_cases import CaseAssigned, ConductVoided, EvaluationAppealed
 from core.hall import Hall
 from core.state import HallState
@@ -105,6 +108,24 @@ def test_rows_are_what_the_records_are(tmp_path: Path) -> None:
     ]
     assert meta(tmp_path, "proj_seq") == len(driven.journal)
     assert verify(tmp_path) == []
+
+
+@pytest.mark.parametrize("step", [1, 1000], ids=["a batch each", "one batch"])
+def test_an_appeal_leaves_how_and_when_it_was_rated(tmp_path: Path, step: int) -> None:
+    driven = a_morning()
+    rated_ms = driven.at_ms = driven.at_ms + MIN
+    driven.ask(c.SubmitEvaluation(1, 4, channel="web"))
+    driven.at_ms += MIN
+    driven.ask(cc.AppealEvaluation(1, by="staff-1"))
+
+    async def scenario() -> None:
+        journal = await opened_journal(tmp_path)
+        await played(journal, driven, step=step)
+        await journal.close()
+
+    asyncio.run(scenario())
+    (row,) = tables(tmp_path)["evaluation"]
+    assert (*row[1:3], row[6], *row[8:]) == (EvaluationState.APPEALED, 4, "web", rated_ms, driven.at_ms)
 
 
 def test_tickets_wait_for_the_sweep_and_evaluations_do_not(tmp_path: Path) -> None:

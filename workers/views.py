@@ -15,7 +15,7 @@ from core.cases import Case
 from core.conduct import Entry
 from core.device import Device
 from core.evaluation import Evaluation, EvaluationState
-from core.facts import KINDS, EvaluationShown
+from core.facts import KINDS, EvaluationShown, EvaluationSubmitted
 from core.facts_cases import EvaluationAppealed, EvaluationExcluded, EvaluationUpheld
 from core.state import HallState
 from core.ticket import OPEN, Ticket
@@ -32,7 +32,11 @@ TICKET: Final = (
     "staff = coalesce(excluded.staff, staff), called_ms = excluded.called_ms, start_ms = excluded.start_ms, "
     "end_ms = excluded.end_ms, seq = excluded.seq"
 )
-EVALUATION: Final = "INSERT OR REPLACE INTO evaluation VALUES(?,?,?,?,?,?,?,?,?,?,?)"
+EVALUATION: Final = (  # how and when it was rated: from the rating alone, whatever comes of it
+    "INSERT INTO evaluation VALUES(?,?,?,?,?,?,?,?,?,?,?) ON CONFLICT(id) DO UPDATE SET state = excluded.state, "
+    "level = excluded.level, channel = coalesce(excluded.channel, channel), "
+    "rated_ms = coalesce(excluded.rated_ms, rated_ms), end_ms = excluded.end_ms, seq = excluded.seq"
+)
 DEVICE: Final = "INSERT OR REPLACE INTO device VALUES(?,?,?,?,?,?,?,?)"
 CASE: Final = 'INSERT OR REPLACE INTO "case" VALUES(?,?,?,?,?,?,?,?,?,?)'
 CONDUCT: Final = "INSERT OR REPLACE INTO conduct VALUES(?,?,?,?,?,?,?)"
@@ -69,7 +73,7 @@ class Touched:
         self.tickets: dict[int, tuple[Ticket, int, int]] = {}  # with business day and time of the last fact
         self.staff: dict[int, str] = {}  # who called or served, since the last sweep
         self.devices: dict[str, tuple[Device, int]] = {}
-        self.evaluations: dict[int, tuple[Evaluation, str, int]] = {}
+        self.evaluations: dict[int, tuple[Evaluation, str, int, int]] = {}  # channel and time of the rating; last fact
         self.cases: dict[int, Case] = {}
         self.entries: dict[int, Entry] = {}
 
@@ -90,7 +94,10 @@ class Touched:
         elif kind in OF_EVALUATION:
             evaluation = state.evaluations.get(fact.call)
             if evaluation is not None:
-                self.evaluations[fact.call] = (evaluation, getattr(fact, "channel", ""), at_ms)
+                rated = (fact.channel, at_ms) if kind is EvaluationSubmitted else ("", 0)
+                if fact.call in self.evaluations and not rated[1]:
+                    rated = self.evaluations[fact.call][1:3]
+                self.evaluations[fact.call] = (evaluation, *rated, at_ms)
         elif kind in OF_DEVICE:
             device = state.devices.get(fact.device)
             if device is not None:
@@ -115,7 +122,7 @@ class Touched:
         self.devices.update((name, (device, state.at_ms)) for name, device in state.devices.items())
         for one in state.evaluations.values():
             if one.state is EvaluationState.OPENED:
-                self.evaluations[one.call] = (one, "", state.at_ms)
+                self.evaluations[one.call] = (one, "", 0, state.at_ms)
         self.cases.update(state.cases)
         self.entries.update(state.conduct)
 
@@ -148,14 +155,13 @@ def device_row(words: Words, seq: int, hall: str, held: tuple[Device, int]) -> t
     )  # fmt: skip
 
 
-def evaluation_row(words: Words, seq: int, hall: str, held: tuple[Evaluation, str, int]) -> tuple[Any, ...]:
-    """Columns of table evaluation. `rated_ms` and `end_ms`: the same for a rating."""
-    one, channel, at_ms = held
-    rated = at_ms if one.state is EvaluationState.SUBMITTED else None
+def evaluation_row(words: Words, seq: int, hall: str, held: tuple[Evaluation, str, int, int]) -> tuple[Any, ...]:
+    """Columns of table evaluation. `end_ms`: of the last that came of it, the rating itself or an appeal."""
+    one, channel, rated, at_ms = held
     ended = at_ms if one.state is not EvaluationState.OPENED else None
     return (
         words[hall] << HALL_SHIFT | one.call, int(one.state), one.level or None, words[one.staff], one.counter,
-        words[one.service], words[channel] or None, one.opened_ms, rated, ended, seq,
+        words[one.service], words[channel] or None, one.opened_ms, rated or None, ended, seq,
     )  # fmt: skip
 
 
