@@ -1,6 +1,7 @@
 """workers/fold.py: from a journal back to the halls: equal states, and effects above the mark once more."""
 
 import asyncio
+import threading
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
@@ -202,6 +203,21 @@ def test_a_fact_of_a_newer_program_is_named(tmp_path: Path) -> None:
     use(tmp_path, newer)
     with pytest.raises(UnknownFact, match="kind 254 v9"):
         recovered(tmp_path)
+
+
+def test_a_start_that_is_refused_half_way_has_ended_its_readers_thread(tmp_path: Path) -> None:
+    """Its last answer would find the loop closed, and say so in the midst of what the operator is told."""
+    driven = a_morning()
+    stored(tmp_path, driven)
+
+    async def refused(journal: SqliteJournal) -> None:
+        await journal.append([Part(HALL, driven.state.n, [Row(MORNING, 254, 9, "", "", 0, b"")])])
+        before = threading.active_count()
+        with pytest.raises(UnknownFact) as error:
+            await fold.recover(journal)
+        assert threading.active_count() == before, error.value
+
+    use(tmp_path, refused)
 
 
 def test_a_row_that_was_changed_is_refused(tmp_path: Path) -> None:

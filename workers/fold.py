@@ -1,5 +1,6 @@
 """workers/fold.py: from a journal back to halls: newest snapshot, then every fact after it, by `evolve` alone."""
 
+from contextlib import aclosing
 from typing import NamedTuple
 
 from core import record
@@ -54,21 +55,22 @@ async def recover(journal: SqliteJournal) -> Folded:
     halls = {name: Hall(restored(found.data)) for name, found in start.snapshots.items()}
     folds = {name: _Folding.of(hall, journal) for name, hall in halls.items()}
     seq, pictured, facts = start.after, journal.views.proj_seq, 0
-    async for block in journal.replay_all(start.after):
-        last = ""
-        for at, (name, n, row) in enumerate(block, seq + 1):
-            if name != last:
-                one = folds.get(name)
-                if one is None:
-                    halls[name] = Hall(HallState(name))
-                    one = folds[name] = _Folding.of(halls[name], journal)
-                last, (hall, state, mark, touched) = name, one
-            if n > state.n:
-                fact = apply(hall, n, row, n > mark)
-                if at > pictured:  # the rows of what came before are written
-                    touched.note(fact, row[0])
-                facts += 1
-        seq += len(block)
+    async with aclosing(journal.replay_all(start.after)) as found:  # who stops half-way ends its thread
+        async for block in found:
+            last = ""
+            for at, (name, n, row) in enumerate(block, seq + 1):
+                if name != last:
+                    one = folds.get(name)
+                    if one is None:
+                        halls[name] = Hall(HallState(name))
+                        one = folds[name] = _Folding.of(halls[name], journal)
+                    last, (hall, state, mark, touched) = name, one
+                if n > state.n:
+                    fact = apply(hall, n, row, n > mark)
+                    if at > pictured:  # the rows of what came before are written
+                        touched.note(fact, row[0])
+                    facts += 1
+            seq += len(block)
     for name, head in journal.heads().items():
         if name in halls and halls[name].state.n != head:
             raise JournalDamaged(f"hall {name} ends at {halls[name].state.n}, the journal at {head}")

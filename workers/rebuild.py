@@ -1,6 +1,7 @@
 """workers/rebuild.py: the pictures of the month in use made anew from facts alone, by who owns the journal."""
 
 from collections.abc import Callable
+from contextlib import aclosing
 from pathlib import Path
 
 import msgspec
@@ -33,16 +34,17 @@ async def rebuild(directory: Path, now_ms: Callable[[], int]) -> int:
         await journal.alone(wipe)
         journal.views = Views(0)
         halls, seq = dict[str, Hall](), 0
-        async for block in journal.replay_all(0):
-            for name, n, row in block:
-                if seq == begins:  # the older months have their own tables
-                    for hall in halls.values():
-                        journal.views.of(hall.state).everything()
-                hall = halls.setdefault(name, Hall(HallState(name)))
-                fact, seq = fold.apply(hall, n, row), seq + 1
-                if seq > begins:
-                    journal.views.of(hall.state).note(fact, row[0])
-            await journal.sweep(flush=True)
+        async with aclosing(journal.replay_all(0)) as found:
+            async for block in found:
+                for name, n, row in block:
+                    if seq == begins:  # the older months have their own tables
+                        for hall in halls.values():
+                            journal.views.of(hall.state).everything()
+                    hall = halls.setdefault(name, Hall(HallState(name)))
+                    fact, seq = fold.apply(hall, n, row), seq + 1
+                    if seq > begins:
+                        journal.views.of(hall.state).note(fact, row[0])
+                await journal.sweep(flush=True)
         return journal.views.rows
     finally:
         await journal.close()
