@@ -251,7 +251,7 @@ def run(options: Options, rest: list[str]) -> Report:
         *runs.correctness("soak", wrong),
     ]
     extra: dict[str, Any] = {
-        "rounds": msgspec.to_builtins(soak.rounds),
+        "rounds": msgspec.to_builtins([msgspec.structs.replace(one, histogram="") for one in soak.rounds]),
         "rss": [(one.at_s, one.rss_mb) for one in soak.samples[:: max(1, len(soak.samples) // 500)]],
         "minutes": given.minutes,
         "kills": soak.kills,
