@@ -12,6 +12,7 @@ from bench.latency import SAMPLES, Bench, Pair, Pressed, pressed, quantile_ms
 from bench.pairs import Options
 from bench.product import Setup
 from bench.runs import Wrong
+from bench.rush import presses
 
 
 def a_run(p99_ms: float = 10.0, *, samples: int = SAMPLES, late_ms: float = 0.0) -> Pressed:
@@ -111,3 +112,17 @@ def test_what_is_wrong_in_any_run_reaches_the_gates(monkeypatch: pytest.MonkeyPa
         ("latency.lost", 1.0)
     ]
     assert next(wrongs, None) is None, "every run was looked at"
+
+
+@pytest.mark.parametrize("rate", latency.RATES)
+def test_a_run_has_the_samples_that_a_p99_needs(rate: int) -> None:
+    """Only whole visits are played, so that a little more time may bring nothing."""
+    played = presses(
+        halls=latency.HALLS,
+        counters=latency.COUNTERS,
+        rate=rate,
+        seconds=latency.SENT / rate,
+        seed=1,
+        connections=latency.CONNECTIONS,
+    )
+    assert sum(bool(one.screen) for lane in played.timed for one in lane) >= latency.SAMPLES
