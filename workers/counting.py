@@ -62,12 +62,8 @@ def keep(data: Path, months: list[Path], since: int, *, dry_run: bool = False) -
     found.since = whole.since
     if forget(found) or days or found.seq > seq:
         path = data / recovery.ARCHIVE / BASE
-        part = path.with_name(f"{BASE}.part")
         path.parent.mkdir(exist_ok=True)
-        part.write_bytes(msgspec.msgpack.encode(found))
-        mark.sync_file(part)
-        part.rename(path)
-        mark.sync_directory(path.parent)
+        mark.write_whole(path, msgspec.msgpack.encode(found))
         _save(data, whole)
     return days
 

@@ -325,11 +325,7 @@ def looked_at(directory: Path) -> None:
 
 def note(directory: Path, found: list[Owed]) -> None:
     """Whole or not at all."""
-    part = directory / f"{OWED}.part"
-    part.write_bytes(msgspec.json.encode(found))
-    mark.sync_file(part)
-    part.rename(directory / OWED)
-    mark.sync_directory(directory)
+    mark.write_whole(directory / OWED, msgspec.json.encode(found))
 
 
 async def told(directory: Path, now_ms: int) -> bool:

@@ -82,6 +82,17 @@ def sync_file(path: Path) -> None:
         os.fsync(file.fileno())
 
 
+def write_whole(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """Whole and durable before it has its name, which is durable on return. `mode`: less the umask, for a new file."""
+    part = path.with_name(path.name + ".part")
+    part.unlink(missing_ok=True)
+    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode), "wb") as file:
+        file.write(content)
+    sync_file(part)
+    part.rename(path)
+    sync_directory(path.parent)
+
+
 def sync_directory(directory: Path) -> None:
     """Make the names in a directory durable."""
     fd = os.open(directory, os.O_RDONLY | os.O_DIRECTORY)

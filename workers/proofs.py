@@ -67,22 +67,11 @@ class Proofs:
         return b32encode(mac).decode().rstrip("=")
 
 
-def make(path: Path) -> None:
-    """A new secret, whole before it has its name: else a power cut leaves an empty file, and no start goes on."""
-    part = path.with_name(path.name + ".part")
-    part.unlink(missing_ok=True)
-    with os.fdopen(os.open(part, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-        file.write(os.urandom(KEY_BYTES).hex().encode() + b"\n")
-    mark.sync_file(part)
-    part.rename(path)
-    mark.sync_directory(path.parent)
-
-
 def key_of(path: Path) -> bytes:
     """The secret in a file, made with mode 0600 where there is none. ValueError: too short, or others may read it."""
     if not path.exists():
         path.parent.mkdir(parents=True, exist_ok=True)
-        make(path)
+        mark.write_whole(path, os.urandom(KEY_BYTES).hex().encode() + b"\n", 0o600)  # half of one lets no start go on
     if path.stat().st_mode & 0o077:
         raise ValueError(f"{path}: others may read it; chmod 600 it")
     secret = path.read_bytes().strip()
